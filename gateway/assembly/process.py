@@ -43,6 +43,7 @@ from gateway.assembly.reloading import Reloadable, Reloader
 from gateway.assembly.retention import RetentionJob
 from gateway.assembly.spool import keep_pixels, seen_of
 from gateway.assembly.state import silences_of, sources_of
+from gateway.assembly.store import open_store
 from gateway.assembly.studies import make_arrival, quiet_learning
 from gateway.assembly.study_sources import SourceParts, kinds_of_study_sources
 from gateway.assembly.system import system_of
@@ -60,7 +61,6 @@ from gateway.mapping import Mappings
 from gateway.mapping.in_force import MappingsInForce
 from gateway.observe import metrics
 from gateway.operations.audit.watching import ChainWatch
-from gateway.operations.receivers import pause_all
 from gateway.operations.reloading import Reloaded
 from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
@@ -68,7 +68,7 @@ from gateway.operations.state.shared import SharedState
 from gateway.operations.state.sources import Process, Sources
 from gateway.pixels.pool import Pool
 from gateway.records.work import WorkKind
-from gateway.store import Store, outbox_claims
+from gateway.store import Store
 from gateway.store.audit_log import AuditLog, keep_sealing
 from gateway.web.console.rendering import warm_up as load_pages
 from gateway.web.server import build
@@ -116,7 +116,7 @@ async def running(
     mappings = reloadable.mappings.view
     async with AsyncExitStack() as stack:
         hold_instance_lock(config.database.url, stack)
-        store = await _open_store(config, clock, elapsed, stack, place, paused=paused)
+        store = await open_store(config, clock, elapsed, stack, place, paused=paused)
         audit_log = open_audit_log(store, clock, stack)
         group = await stack.enter_async_context(background())
         pool = await stack.enter_async_context(Pool())
@@ -163,24 +163,6 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     return Running(
         store, {name: one.port for name, one in listeners.items()}, dicom.port, http_port, worker, reloader.reload, link
     )
-
-
-async def _open_store(
-    config: Config, clock: Clock, elapsed: Clock, stack: AsyncExitStack, place: ProcessPlace, *, paused: bool
-) -> Store:
-    """The store, as the worker may find it. Raises as `Store.open` does."""
-    database = config.database
-    store = await Store.open(database.url, answer_seconds=database.answer_seconds, job_seconds=database.job_seconds)
-    stack.push_async_callback(store.close)
-    await store.begin_steady_time(clock, elapsed)
-    if paused:
-        await store.write(partial(pause_all, receivers=receivers_of(config), person="gateway run", now=clock()))
-    if store.engine.dialect.name == "sqlite":
-        await store.write(outbox_claims.release_all)
-    elif place.holder:
-        # The process in whose place this one was started has died.
-        await store.write(partial(outbox_claims.release_of, holder=place.holder))
-    return store
 
 
 @dataclass(frozen=True, slots=True)
