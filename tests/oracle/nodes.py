@@ -45,16 +45,16 @@ class Nodes:
 
     async def results(self, histories: Sequence[Sequence[Arrival]], *, size: int) -> list[Result]:
         """Send histories side by side, each under identifiers of its own, so many messages at one time."""
-        told = [_Told(f"H{next(_numbers)}X", arrivals) for arrivals in histories]
-        beside = itertools.zip_longest(*(one.messages() for one in told))
+        sendings = [_Sending(f"H{next(_numbers)}X", arrivals) for arrivals in histories]
+        beside = itertools.zip_longest(*(one.messages() for one in sendings))
         messages = [one for row in beside for one in row if one is not None]
-        codes: dict[str, list[str]] = {one.prefix: [] for one in told}
+        codes: dict[str, list[str]] = {one.prefix: [] for one in sendings}
         for first in range(0, len(messages), size):
             some = list(enumerate(messages[first : first + size], first))
             answers = await self._all([self.ways[place % len(self.ways)](raw, at) for place, (_, raw, at) in some])
             for (_, (prefix, _, _)), answer in zip(some, answers, strict=True):
                 codes[prefix].append(_code(answer))
-        return [Result(codes[one.prefix], one.plain(await self.ask(one.patients()))) for one in told]
+        return [Result(codes[one.prefix], one.plain(await self.ask(one.patients()))) for one in sendings]
 
     async def _all(self, sent: Sequence[Coroutine[Any, Any, bytes]]) -> list[bytes]:
         if len(sent) == 1:
@@ -67,7 +67,7 @@ class Nodes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Sending:
     """A history under identifiers that begin with `prefix`."""
 
     prefix: str

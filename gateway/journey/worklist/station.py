@@ -185,12 +185,12 @@ def _names_a_status(identifier: Item) -> bool:
 @lru_cache(maxsize=KEPT_ITEMS)
 def kept_items(texts: worklist.Texts, state: str, station: str, form: Form) -> tuple[Stored, ...]:
     """`items_of` by what the database says of a step: when one word of that changes, it is another item."""
-    of_patient, stamps, of_order, event_at, former, of_procedure, of_step = texts
-    patient, said, order, before, procedure, step = orjson.loads(
-        f"[{of_patient},{stamps},{of_order},{former},{of_procedure},{of_step}]"
+    of_patient, of_stamps, of_order, event_at, of_former, of_procedure, of_step = texts
+    patient, stamps, order, former, procedure, step = orjson.loads(
+        f"[{of_patient},{of_stamps},{of_order},{of_former},{of_procedure},{of_step}]"
     )
     stored = {
-        "patient": patient, "stamps": said, "order": order, "event_at": event_at, "former": before,
+        "patient": patient, "stamps": stamps, "order": order, "event_at": event_at, "former": former,
         "procedure": procedure, "step": step,
     }  # fmt: skip
     return items_of(stored, state, station, form)
