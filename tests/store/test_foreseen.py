@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-import threading
-from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC
 from functools import partial
@@ -29,7 +27,7 @@ from gateway.store import worklist as worklist_rows
 from gateway.store.schema import instance_findings, instances, outbox, performed_step_links, series, studies
 from gateway.store.settling import Wait
 from tests.store.round_trips import counted, writing
-from tests.store.test_read_ahead import SECONDS, together
+from tests.store.test_read_ahead import at_once, together
 from tests.store.test_study_arrivals import FIRST
 from tests.web.served import NINE, add_order
 
@@ -185,23 +183,6 @@ def ended(number: int) -> Request:
     named = {"SeriesInstanceUID": f"1.2.{number}.9", "ReferencedImageSequence": [image]}
     end = {"PerformedProcedureStepEndDate": "20260105", "PerformedProcedureStepEndTime": "1040"}
     return request(number, PerformedProcedureStepStatus="COMPLETED", **end, PerformedSeriesSequence=[named])
-
-
-async def at_once(store: Store, *work: Awaitable[Any]) -> list[Any]:
-    """Do what gives its units to the writer, all in one transaction."""
-    waiting, goes_on = threading.Event(), threading.Event()
-
-    def wait(_connection: Connection) -> None:
-        waiting.set()
-        goes_on.wait(SECONDS)
-
-    first = asyncio.create_task(store.write(wait))
-    await asyncio.to_thread(waiting.wait, SECONDS)
-    tasks = [asyncio.ensure_future(one) for one in work]
-    await asyncio.sleep(0)
-    goes_on.set()
-    await first
-    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def with_orders(url: str, number: int) -> tuple[Store, PerformedSteps]:

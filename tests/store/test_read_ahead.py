@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,8 +46,8 @@ def is_absent(connection: Connection, identity: Identity = MUSTER) -> bool:
     return absences.are_absent(connection, (patients.key_of(identity),))
 
 
-async def together(store: Store, *units: tuple[Callable[[Connection], Any], Asked | None]) -> list[Any]:
-    """Run units in one transaction, in this order."""
+async def at_once(store: Store, *work: Awaitable[Any]) -> list[Any]:
+    """Do what gives its units to the writer, all in one transaction, in this order."""
     begun, goes_on = threading.Event(), threading.Event()
 
     def wait(_connection: Connection) -> None:
@@ -56,11 +56,16 @@ async def together(store: Store, *units: tuple[Callable[[Connection], Any], Aske
 
     first = asyncio.create_task(store.write(wait))
     await asyncio.to_thread(begun.wait, SECONDS)
-    tasks = [asyncio.create_task(store.write(unit, wanted)) for unit, wanted in units]
+    tasks = [asyncio.ensure_future(one) for one in work]
     await asyncio.sleep(0)
     goes_on.set()
     await first
     return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def together(store: Store, *units: tuple[Callable[[Connection], Any], Asked | None]) -> list[Any]:
+    """Run units in one transaction, in this order."""
+    return await at_once(store, *(store.write(unit, wanted) for unit, wanted in units))
 
 
 async def test_what_no_row_has_is_not_asked_for_again(database_url: str) -> None:
