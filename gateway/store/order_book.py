@@ -1,4 +1,3 @@
-# Long: one statement gives a whole order.
 """Orders with their procedures and steps, read and written as a whole."""
 
 from __future__ import annotations
@@ -22,12 +21,18 @@ from sqlalchemy import (
 
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.imaging_order import Order, Procedure, Step
-from gateway.records.order import Attributes, Number
 from gateway.records.row_ids import OrderRow, ProcedureRow
-from gateway.records.step import StepState
 from gateway.store.absences import Key, are_absent
 from gateway.store.engine import lock_all
 from gateway.store.foreseen import Found, Read, Subject, Touches
+from gateway.store.order_rows import (
+    order_columns,
+    order_of,
+    procedure_columns,
+    procedure_of,
+    step_columns,
+    step_of,
+)
 from gateway.store.schema import EMPTY, orders, procedures, steps
 from gateway.store.statement import Row, Statement
 
@@ -162,52 +167,21 @@ def study_uid(connection: Connection, order: OrderRow) -> StudyInstanceUID:
 
 def loaded(connection: Connection, row: Row) -> Order:
     """The order of a row of `orders`."""
+    values = {"the_order": row["id"]}
     within: dict[ProcedureRow, list[Step]] = {}
-    for step in _STEPS.rows(connection, {"the_order": row["id"]}):
-        within.setdefault(step["procedure"], []).append(
-            Step(
-                step_id=step["step_id"],
-                state=StepState(step["state"]),
-                attributes=step["attributes"],
-                derived=bool(step["derived"]),
-                row=step["id"],
-            )
-        )
-    return Order(
-        authority=row["authority"],
-        sender=row["sender"],
-        placer=Number(row["placer"], row["placer_authority"]),
-        filler=Number(row["filler"], row["filler_authority"]),
-        parent=row["parent"],
-        parent_filler=row["parent_filler"],
-        study_uid=row["study_uid"],
-        attributes=row["attributes"],
-        event_at=row["event_at"],
-        moved_at=row["moved_at"],
-        performed_at=row["performed_at"],
-        procedures=tuple(
-            Procedure(
-                attributes=procedure["attributes"],
-                derived=frozenset(procedure["derived"]),
-                event_at=procedure["event_at"],
-                steps=tuple(within.get(procedure["id"], ())),
-                row=procedure["id"],
-            )
-            for procedure in _PROCEDURES.rows(connection, {"the_order": row["id"]})
-        ),
-        patient=row["patient"],
-        row=row["id"],
-    )
+    for step in _STEPS.rows(connection, values):
+        within.setdefault(step["procedure"], []).append(step_of(step))
+    return order_of(row, [procedure_of(one, within.get(one["id"], ())) for one in _PROCEDURES.rows(connection, values)])
 
 
 def save(connection: Connection, before: Order | None, after: Order, *, now: int) -> OrderRow:
     """Write what is different between two states of an order; returns its row."""
-    values = _order_row(after)
+    values = order_columns(after)
     if before is None or before.row is None:
         order = OrderRow(_add(connection, orders, {**values, "created_at": now, "updated_at": now}))
     else:
         order = before.row
-        was = _order_row(before)
+        was = order_columns(before)
         if values != was:
             _change(connection, orders, order, order, was, {**values, "updated_at": now})
     old = {one.row: one for one in before.procedures} if before else {}
@@ -226,11 +200,11 @@ def _save_procedure(
 ) -> None:
     if before is after:
         return
-    values = _procedure_row(after)
+    values = procedure_columns(after)
     if before is None or before.row is None:
         row = ProcedureRow(_add(connection, procedures, {**values, "order": order}))
     else:
-        row, was = before.row, _procedure_row(before)
+        row, was = before.row, procedure_columns(before)
         if values != was:
             _change(connection, procedures, order, row, was, values)
     old = {one.row: one for one in before.steps} if before else {}
@@ -240,10 +214,10 @@ def _save_procedure(
         earlier = old.get(step.row)
         if earlier is step:
             continue
-        stated = _step_row(step)
+        stated = step_columns(step)
         if earlier is None or earlier.row is None:
             _add(connection, steps, {**stated, "procedure": row, "updated_at": now})
-        elif stated != (stood := _step_row(earlier)):
+        elif stated != (stood := step_columns(earlier)):
             _change(connection, steps, order, earlier.row, stood, {**stated, "updated_at": now})
 
 
@@ -279,48 +253,3 @@ def _update(table: Table, names: tuple[str, ...], *, is_apart: bool) -> Statemen
 def reads_of(order: OrderRow) -> list[Read]:
     """What `get` reads of an order."""
     return [(statement, {"the_order": order}) for statement in (_ORDER, _STEPS, _PROCEDURES)]
-
-
-def _order_row(order: Order) -> dict[str, Any]:
-    return {
-        "patient": order.patient,
-        "authority": order.authority,
-        "accession": order.accession_number,
-        "sender": order.sender,
-        "placer": order.placer.value,
-        "placer_authority": order.placer.authority,
-        "filler": order.filler.value,
-        "filler_authority": order.filler.authority,
-        "parent": order.parent,
-        "parent_filler": order.parent_filler,
-        "study_uid": order.study_uid,
-        "attributes": order.attributes,
-        "event_at": order.event_at,
-        "moved_at": order.moved_at,
-        "performed_at": order.performed_at,
-    }
-
-
-def _procedure_row(procedure: Procedure) -> dict[str, Any]:
-    return {
-        "requested_procedure_id": str(procedure.attributes["RequestedProcedureID"]),
-        "study_uid": procedure.study_uid,
-        "attributes": procedure.attributes,
-        "derived": sorted(procedure.derived),
-        "event_at": procedure.event_at,
-    }
-
-
-def _step_row(step: Step) -> dict[str, Any]:
-    attributes: Attributes = step.attributes
-    stations = attributes.get("ScheduledStationAETitle") or []
-    return {
-        "step_id": step.step_id,
-        "state": step.state.value,
-        "modality": str(attributes.get("Modality") or ""),
-        "station_ae": "\\".join([stations] if isinstance(stations, str) else stations),
-        "start_date": str(attributes.get("ScheduledProcedureStepStartDate") or ""),
-        "start_time": str(attributes.get("ScheduledProcedureStepStartTime") or ""),
-        "attributes": attributes,
-        "derived": ["ScheduledProcedureStepID"] if step.derived else [],
-    }
