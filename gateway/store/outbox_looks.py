@@ -9,16 +9,13 @@ from sqlalchemy import Connection, bindparam, func, literal_column, select, unio
 
 from gateway.records.work import ACTIVE, WorkKind, WorkState
 from gateway.store.outbox_claims import claimable, is_active, is_head, is_not_paused, of
-from gateway.store.schema import outbox
+from gateway.store.schema import outbox, word
 from gateway.store.statement import Statement
 
 # The first of each state: where much waits, a planner that needs any row looks for it among all that is done
 # (PostgreSQL), or sorts all that waits (SQLite).
 ANY_ACTIVE = union_all(
-    *(
-        select(func.min(outbox.c.id).label("first")).where(outbox.c.state == literal_column(f"'{one}'"))
-        for one in ACTIVE
-    )
+    *(select(func.min(outbox.c.id).label("first")).where(outbox.c.state == word(one)) for one in ACTIVE)
 )
 
 HAS_DUE = select(outbox.c.id).where(claimable).order_by(outbox.c.due_at).limit(1)

@@ -215,11 +215,12 @@ def _name(kind: Kind) -> str:
 
 @cache
 def _sqlite() -> str:
-    return " UNION ALL ".join(
+    found = " UNION ALL ".join(
         f"SELECT '{kind}', k.number FROM (SELECT key AS number, {_values(kind)} FROM json_each(:{_name(kind)})) AS k"
         f" WHERE EXISTS ({condition})"
         for kind, condition in _CONDITIONS.items()
-    ) + "".join(f" UNION ALL SELECT '{table}', coalesce(max(id), 0) FROM {table}" for table in _TABLES)
+    )
+    return f"{found} UNION ALL {_highest(tuple(_TABLES))}"
 
 
 def _values(kind: Kind) -> str:
