@@ -18,7 +18,7 @@ Process = Callable[[Any], Any]
 class DriverStatement:
     """`names`: the columns that an INSERT or UPDATE is given."""
 
-    __slots__ = ("binary", "columns", "fixed", "given", "has_key", "readers", "required", "sql", "sql_of_json", "types")
+    __slots__ = ("binary", "columns", "fixed", "given", "has_key", "readers", "required", "sql", "sql_of_json")
 
     def __init__(
         self, statement: ClauseElement, dialect: Dialect, names: Sequence[str] | None, *, is_for_many: bool
@@ -38,11 +38,12 @@ class DriverStatement:
         self.required = tuple(dict.fromkeys(name for name, _, _ in parameters if name is not None))
         self.fixed = {name: fixed for name, (own, _, fixed) in zip(names_of, parameters, strict=True) if own is None}
         self.sql_of_json = ""
-        """Of an INSERT, UPDATE or SELECT of PostgreSQL: for many rows; see `many_rows`."""
-        if dialect.name == "postgresql" and (is_for_many or isinstance(statement, Insert)):
-            self.sql_of_json = _sql_of_json(statement, self.sql, names_of, self.required, dialect)
-        self.types = {name: compiled.binds[name].type for name in names_of}
-        """Of the values."""
+        """Of PostgreSQL: for many rows; see `many_rows`."""
+        if dialect.name == "postgresql" and isinstance(statement, Insert) and isinstance(statement.table, Table):
+            self.sql_of_json = many_rows.from_json(statement.table, names_of, dialect)
+        elif dialect.name == "postgresql" and is_for_many:
+            write = many_rows.looking if isinstance(statement, Select) else many_rows.changing
+            self.sql_of_json = write(self.sql, _types(compiled, self.required, dialect))
         exported = _exported(statement)
         self.columns = tuple(column.key or column.name for column in exported)
         self.binary = tuple(column.key or "" for column in exported if isinstance(column.type, LargeBinary))
@@ -64,14 +65,10 @@ def _exported(statement: ClauseElement) -> list[ColumnElement[Any]]:
     return list(statement.exported_columns) if isinstance(statement, Update) else []
 
 
-def _sql_of_json(
-    statement: ClauseElement, sql: str, names: Sequence[str], required: Sequence[str], dialect: Dialect
-) -> str:
-    if isinstance(statement, Insert) and isinstance(statement.table, Table):
-        return many_rows.from_json(statement.table, names, dialect)
-    if isinstance(statement, Update):
-        return many_rows.updating(sql, required)
-    return many_rows.looking(sql, required) if isinstance(statement, Select) else ""
+def _types(compiled: Any, names: Sequence[str], dialect: Dialect) -> dict[str, str]:
+    """The types of parameters in the words of PostgreSQL."""
+    stated, kind_of = many_rows.stated_types(compiled.string), dialect.type_compiler_instance.process
+    return {name: stated.get(name) or kind_of(compiled.binds[name].type) for name in names}
 
 
 _Parameter = tuple[str | None, Process | None, Any]

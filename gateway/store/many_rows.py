@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Dialect, Table
+
+from gateway.store.chunks import chunks
 
 MOST_OF_JSON: Final = 64
 """Rows in one text; a row may be of more than 64 KiB."""
@@ -16,6 +18,7 @@ MOST_ROWS: Final = 16
 """In one INSERT of SQLite, which takes a few hundred values at least; its driver keeps a statement for each number."""
 _PARAMETER: Final = re.compile(r"%\((\w+)\)s(?:::(\w+))?")
 """As SQLAlchemy writes parameters for psycopg, the first time with its type."""
+_INSERTED: Final = re.compile(r" VALUES \((.*?)\)( ON CONFLICT|$)")
 
 
 def from_json(table: Table, names: Sequence[str], dialect: Dialect) -> str:
@@ -33,19 +36,23 @@ def from_json(table: Table, names: Sequence[str], dialect: Dialect) -> str:
     )
 
 
-def updating(sql: str, given: Sequence[str]) -> str:
-    """An UPDATE of PostgreSQL as one for the rows of a JSON text, `rows`; `given`: the parameters that each row has."""
-    changes, _, conditions = sql.partition(" WHERE ")
-    typed = ", ".join(f"{name} {kind}" for name, kind in _types(sql, given).items())
-    source = f" FROM json_to_recordset(CAST(%(rows)s AS json)) AS rows({typed}) WHERE "
-    return _replaced(f"{changes}{source}{conditions}", given, lambda name: f"rows.{name}")
+def changing(sql: str, types: Mapping[str, str]) -> str:
+    """An UPDATE, a DELETE or an INSERT with ON CONFLICT of PostgreSQL as one for the rows of a JSON text, `rows`;
+    `types`: of the parameters that each row has."""
+    typed = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
+    rows = f"json_to_recordset(CAST(%(rows)s AS json)) AS rows({typed})"
+    sql = _replaced(sql, types, lambda name: f'rows."{name}"')
+    if sql.startswith("INSERT"):
+        return _INSERTED.sub(lambda found: f" SELECT {found[1]} FROM {rows}{found[2]}", sql)
+    changes, where, conditions = sql.partition(" WHERE ")
+    return f"{changes} {'USING' if sql.startswith('DELETE') else 'FROM'} {rows}{where}{conditions}"
 
 
-def looking(sql: str, given: Sequence[str]) -> str:
+def looking(sql: str, types: Mapping[str, str]) -> str:
     """A SELECT of PostgreSQL as one that is run for each of the arrays of a JSON text, `rows`, which hold the values of
-    `given`; each of its rows is the number of the array, from 1 on, and an object. Rows keep their order within it."""
-    types = _types(sql, given)
-    one = _replaced(sql, given, lambda name: f"CAST(k.value ->> {given.index(name)} AS {types[name]})")
+    `types`; each of its rows is the number of the array, from 1 on, and an object. Rows keep their order within it."""
+    places = {name: place for place, name in enumerate(types)}
+    one = _replaced(sql, types, lambda name: f"CAST(k.value ->> {places[name]} AS {types[name]})")
     keys = "json_array_elements(CAST(%(rows)s AS json)) WITH ORDINALITY AS k(value, number)"
     return f"SELECT k.number, CAST(row_to_json(found) AS text) FROM {keys}, LATERAL ({one}) AS found"
 
@@ -123,19 +130,19 @@ def _in_one(texts: Sequence[str]) -> str:
     return f"WITH {within} {last}"
 
 
-def _types(sql: str, given: Sequence[str]) -> dict[str, str]:
-    stated = {name: kind for name, kind in _PARAMETER.findall(sql) if kind}
-    return {name: stated[name] for name in given}
+def stated_types(sql: str) -> dict[str, str]:
+    """The types that a statement of PostgreSQL states of its parameters."""
+    return {name: kind for name, kind in _PARAMETER.findall(sql) if kind}
 
 
-def _replaced(sql: str, given: Sequence[str], written: Callable[[str], str]) -> str:
+def _replaced(sql: str, given: Collection[str], written: Callable[[str], str]) -> str:
     return _PARAMETER.sub(lambda found: written(found[1]) if found[1] in given else found[0], sql)
 
 
 def as_json(rows: Sequence[object]) -> Iterator[str]:
     """Texts of rows, each a mapping from columns to values, for `from_json`."""
-    for first in range(0, len(rows), MOST_OF_JSON):
-        yield orjson.dumps(rows[first : first + MOST_OF_JSON], default=_hexadecimal).decode()
+    for some in chunks(rows, MOST_OF_JSON):
+        yield orjson.dumps(some, default=_hexadecimal).decode()
 
 
 def _hexadecimal(value: object) -> str:

@@ -33,6 +33,9 @@ class Statement:
     or UPDATE changes of all that is read beforehand; None: all of its table.
     """
 
+    is_for_many = False
+    """Whether it is run for many rows at once, whatever it is about or touches."""
+
     def __init__(
         self,
         statement: ClauseElement,
@@ -163,7 +166,7 @@ class Statement:
             yield many_rows.of_size(compiled.sql, size), parameters
 
     def updates(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Iterator[Call]:
-        """The statements of an UPDATE of `rows`, noted as written by the caller; of PostgreSQL one."""
+        """The statements of an UPDATE or DELETE of `rows`, noted as written by the caller; of PostgreSQL few."""
         compiled = self._for(connection)
         given = [compiled.given(values) for values in rows]
         if compiled.sql_of_json:
@@ -203,7 +206,7 @@ class Statement:
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             compiled = self._compiled[dialect.name] = DriverStatement(
-                self._statement, dialect, self._names, is_for_many=bool(self.about or self._touches)
+                self._statement, dialect, self._names, is_for_many=self.is_for_many or bool(self.about or self._touches)
             )
         return compiled
 
