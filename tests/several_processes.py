@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 from pydicom.dataset import Dataset
+from sqlalchemy import Table, func, select
 
 from gateway.errors import GatewayError, Unavailable
 from gateway.simulators import modality, ris, studies
@@ -130,6 +131,12 @@ class Examinations:
                 return
             except GatewayError:
                 self.lost += 1
+
+
+async def count(store: Store, table: Table) -> int:
+    """How many rows a table has."""
+    number = select(func.count()).select_from(table)
+    return int(await store.read(lambda connection: connection.execute(number).scalar_one()))
 
 
 async def all_delivered(store: Store) -> None:

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Table, func, select
 
 from gateway.clock import now
 from gateway.records.person import Role
@@ -25,7 +24,7 @@ from gateway.store.schema import messages, orders, performed_steps
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.commands import Command, gateway, served
 from tests.conftest import comes_true, until
-from tests.several_processes import HOST, Examinations, Ports, all_delivered, configuration, held, processes_of
+from tests.several_processes import HOST, Examinations, Ports, all_delivered, configuration, count, held, processes_of
 
 PROCESSES = ("--processes", "2")
 MOST_SENDERS = 40
@@ -50,11 +49,6 @@ async def store(running: Command, shared_postgres: str) -> AsyncIterator[Store]:
     opened = await Store.open(shared_postgres)
     yield opened
     await opened.close()
-
-
-async def count(store: Store, table: Table) -> int:
-    number = select(func.count()).select_from(table)
-    return int(await store.read(lambda connection: connection.execute(number).scalar_one()))
 
 
 def runs(pid: int) -> bool:

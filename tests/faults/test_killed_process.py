@@ -11,15 +11,13 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, select
-
 from gateway.simulators import ris
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import Store
 from gateway.store.schema import messages, orders
 from tests.commands import served
 from tests.conftest import until
-from tests.several_processes import Examinations, Ports, all_delivered, configuration, held, processes_of
+from tests.several_processes import Examinations, Ports, all_delivered, configuration, count, held, processes_of
 
 EXAMINATIONS: Final = int(os.environ.get("FAULTS_EXAMINATIONS", "600"))
 KILLS: Final = int(os.environ.get("FAULTS_PROCESS_KILLS", "12"))
@@ -46,8 +44,7 @@ async def test_processes_are_killed_under_load(tmp_path: Path, shared_postgres: 
             await until(lambda: len(processes_of(command.pid)) == PROCESSES, what="all processes again")
             store = await Store.open(shared_postgres)
             await all_delivered(store)
-            numbers = [select(func.count()).select_from(table) for table in (orders, messages)]
-            kept = [await store.read(lambda c, one=one: c.execute(one).scalar_one()) for one in numbers]  # type: ignore[misc]
+            kept = [await count(store, table) for table in (orders, messages)]
             await store.close()
             print(f"{work.lost} times a connection was lost, {KILLS} processes were killed")
             assert work.acknowledged == EXAMINATIONS
