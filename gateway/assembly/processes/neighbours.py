@@ -20,6 +20,9 @@ from gateway.records.work import WorkKind
 
 ANSWER_SECONDS: Final = 1.0
 """A process that does not answer in this time is left out."""
+_METRICS: Final = b"metrics\n"
+_SILENCES: Final = b"silences\n"
+"""Questions. Answers are JSON, so that one which is cut off is none."""
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +35,8 @@ class Neighbours:
 
     place: ProcessPlace
     silences: Callable[[], Silences]
-    _others: list[dict[str, Any]] = field(default_factory=list)
-    """What they answered last."""
+    _others: list[list[tuple[str, int | None, int | None]]] = field(default_factory=list)
+    """What they answered last: kind of work, and the moments of its `Silence`."""
 
     async def begin(self, stack: AsyncExitStack) -> None:
         """Answer until `stack` ends. Raises `OSError`."""
@@ -46,21 +49,18 @@ class Neighbours:
         """The page of metrics of all processes; `own`: of this one."""
         if self.place.folder is None:
             return own
-        await self.look()
-        pages = {int(one["process"]): str(one["metrics"]).encode() for one in self._others}
+        pages = {number: page.encode() for number, page in (await self._ask_others(_METRICS)).items()}
         return together({**pages, self.place.number: own}, self.place.number)
 
     async def look(self) -> None:
         """Ask the others how receivers answer them, for `all_silences`."""
-        numbers = [one for one in range(1, self.place.of + 1) if one != self.place.number]
-        answers = await asyncio.gather(*map(self._ask, numbers))
-        self._others = [one for one in answers if one is not None]
+        self._others = list((await self._ask_others(_SILENCES)).values())
 
     def all_silences(self) -> Silences:
         """How receivers answer the gateway: one that answers any process, since another gave it up, is there."""
         found = dict(self.silences())
         for other in self._others:
-            for text, answered_at, away_since in other["silences"]:
+            for text, answered_at, away_since in other:
                 kind = WorkKind.of(text)
                 theirs = Silence(answered_at, away_since)
                 found[kind] = _joined(found[kind], theirs) if kind in found else theirs
@@ -70,19 +70,28 @@ class Neighbours:
         assert self.place.folder is not None
         return self.place.folder / str(number)
 
-    async def _answer(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        silences = [[str(kind), one.answered_at, one.away_since] for kind, one in self.silences().items()]
-        page = metrics.as_counted().decode()
-        writer.write(orjson.dumps({"process": self.place.number, "metrics": page, "silences": silences}))
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answer: Any
+        if await reader.readline() == _METRICS:
+            answer = metrics.as_counted().decode()
+        else:
+            answer = [(str(kind), one.answered_at, one.away_since) for kind, one in self.silences().items()]
+        writer.write(orjson.dumps(answer))
         writer.close()
 
-    async def _ask(self, number: int) -> dict[str, Any] | None:
+    async def _ask_others(self, question: bytes) -> dict[int, Any]:
+        """The answers of the processes that answer, by their numbers."""
+        numbers = [number for number in range(1, self.place.of + 1) if number != self.place.number]
+        answers = await asyncio.gather(*(self._ask(number, question) for number in numbers))
+        return {number: answer for number, answer in zip(numbers, answers, strict=True) if answer is not None}
+
+    async def _ask(self, number: int, question: bytes) -> Any:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self._path(number))
                 try:
-                    answer: dict[str, Any] = orjson.loads(await reader.read(-1))
-                    return answer
+                    writer.write(question)
+                    return orjson.loads(await reader.read(-1))
                 finally:
                     writer.close()
         except (OSError, TimeoutError, ValueError):
