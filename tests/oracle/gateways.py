@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
@@ -12,7 +10,6 @@ from typing import Final
 
 import orjson
 from pydicom.dataset import Dataset
-from sqlalchemy import Connection
 
 from gateway.assembly import process as app
 from gateway.assembly.mappings import load_mappings
@@ -29,12 +26,12 @@ from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.mllp_framing import MllpPeer
 from gateway.worklist.items import Item, Stored
 from tests.journey.running import config_of
+from tests.one_transaction import one_transaction
 from tests.oracle.moments import ZONE
 from tests.oracle.nodes import Nodes, Shown, Way
 from tests.peers.dcmtk import findscu
 
 SITE: Final = Site(name="Test site", patient_id_issuer="HOSP", timezone=str(ZONE))
-BUSY_SECONDS: Final = 30.0
 PEER: Final = MllpPeer("127.0.0.1", 1)
 _RECEIVED: ContextVar[int] = ContextVar("received", default=1_900_000_000_000_000)
 """Microseconds; each task has its own."""
@@ -66,29 +63,7 @@ async def stations(database_url: str, number: int) -> AsyncIterator[Nodes]:
                 answers |= (await worklist.matches(query, lambda form: _written)).answers
             return [orjson.loads(answer) for answer in answers.values()]
 
-        yield Nodes([_way(intake) for intake in intakes], ask, partial(_one_transaction, stores))
-
-
-@asynccontextmanager
-async def _one_transaction(stores: Collection[Store]) -> AsyncIterator[None]:
-    """Keep the writers busy within the block: what comes meanwhile waits, and is one transaction afterwards."""
-    goes_on = threading.Event()
-    busy = [threading.Event() for _ in stores]
-
-    def wait(_connection: Connection, begun: threading.Event) -> None:
-        begun.set()
-        goes_on.wait(BUSY_SECONDS)
-
-    waiting = [
-        asyncio.create_task(store.write(partial(wait, begun=one))) for store, one in zip(stores, busy, strict=True)
-    ]
-    for one in busy:
-        await asyncio.to_thread(one.wait, BUSY_SECONDS)
-    try:
-        yield
-    finally:
-        goes_on.set()
-        await asyncio.gather(*waiting)
+        yield Nodes([_way(intake) for intake in intakes], ask, partial(one_transaction, stores))
 
 
 def _way(intake: OrderIntake) -> Way:

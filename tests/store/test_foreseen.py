@@ -26,8 +26,9 @@ from gateway.store import Store, settling, study_arrivals
 from gateway.store import worklist as worklist_rows
 from gateway.store.schema import instance_findings, instances, outbox, performed_step_links, series, studies
 from gateway.store.settling import Wait
+from tests.one_transaction import at_once
 from tests.store.round_trips import counted, writing
-from tests.store.test_read_ahead import at_once, together
+from tests.store.test_read_ahead import together
 from tests.store.test_study_arrivals import FIRST
 from tests.web.served import NINE, add_order
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection, func, insert, select, text
@@ -36,12 +35,7 @@ def keep(connection: Connection, body: bytes = b"MSH|") -> MessageRow:
 async def test_rows_of_all_units_go_in_one_statement(sqlite_url: str) -> None:
     store = await Store.open(sqlite_url)
     sent: list[str] = []
-
-    def trace(connection: Connection) -> None:
-        raw: Any = connection.connection.dbapi_connection
-        raw.set_trace_callback(sent.append)
-
-    await store.write(trace)
+    (await writing(store)).set_trace_callback(sent.append)
     units = [(lambda connection, n=n: add(connection, Identity(f"P{n}", "HOSP")), ASKS) for n in range(16)]
     rows = await together(store, *units)
     assert rows == list(range(1, 17))

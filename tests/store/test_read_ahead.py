@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,10 +21,11 @@ from gateway.store.absences import KINDS, Key
 from gateway.store.order_book import Numbers
 from gateway.store.read_ahead import Asked, asked
 from gateway.store.schema import studies
+from tests.one_transaction import at_once
+from tests.store.round_trips import writing
 
 T = TypeVar("T")
 MUSTER, OTHER = Identity("P1", "HOSP"), Identity("P1", "OTHER")
-SECONDS = 120.0
 
 
 def asks(*keys: Key, locks: Sequence[str] = ()) -> Asked:
@@ -44,23 +44,6 @@ def is_there(connection: Connection, identity: Identity = MUSTER) -> bool:
 
 def is_absent(connection: Connection, identity: Identity = MUSTER) -> bool:
     return absences.are_absent(connection, (patients.key_of(identity),))
-
-
-async def at_once(store: Store, *work: Awaitable[Any]) -> list[Any]:
-    """Do what gives its units to the writer, all in one transaction, in this order."""
-    begun, goes_on = threading.Event(), threading.Event()
-
-    def wait(_connection: Connection) -> None:
-        begun.set()
-        goes_on.wait(SECONDS)
-
-    first = asyncio.create_task(store.write(wait))
-    await asyncio.to_thread(begun.wait, SECONDS)
-    tasks = [asyncio.ensure_future(one) for one in work]
-    await asyncio.sleep(0)
-    goes_on.set()
-    await first
-    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def together(store: Store, *units: tuple[Callable[[Connection], Any], Asked | None]) -> list[Any]:
@@ -213,12 +196,7 @@ def test_no_sql_text_writes_these_tables() -> None:
 async def test_units_that_ask_are_looked_for_by_one_statement(sqlite_url: str) -> None:
     store = await Store.open(sqlite_url)
     sent: list[str] = []
-
-    def trace(connection: Connection) -> None:
-        raw: Any = connection.connection.dbapi_connection
-        raw.set_trace_callback(sent.append)
-
-    await store.write(trace)
+    (await writing(store)).set_trace_callback(sent.append)
     wanted = [Identity(f"P{number}", "HOSP") for number in range(17)]
     units = [(partial(is_there, identity=one), asks(patients.key_of(one))) for one in wanted]
     assert await together(store, *units) == [False] * 17
