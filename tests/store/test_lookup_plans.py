@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
 
 from gateway.operations.search import Search, search
 from gateway.operations.study_list import StudyFilter, study_list
@@ -14,28 +12,11 @@ from gateway.records.ehr_standing import EhrStanding
 from gateway.records.lookup import StepFilter
 from gateway.store import Store
 from gateway.store.schema import metadata
+from tests.store.plans import plans_of
 from tests.web.served import whole_journey
 
 BY_KEY = ("SCAN steps", "SCAN studies")
 """From the newest row on, until a limit: by the key of the table itself."""
-
-
-def _plans(connection: Connection, unit: Any) -> list[tuple[str, str]]:
-    """(statement, line of its plan) of all that a unit asks SQLite."""
-    sent: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        sent.append((statement, parameters))
-
-    event.listen(connection, "before_cursor_execute", note)
-    unit(connection)
-    event.remove(connection, "before_cursor_execute", note)
-    return [
-        (statement, line[-1])
-        for statement, parameters in sent
-        if statement.lstrip().startswith(("SELECT", "WITH"))
-        for line in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-    ]
 
 
 def _scans(plans: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -52,7 +33,7 @@ def _scans(plans: list[tuple[str, str]]) -> list[tuple[str, str]]:
 async def test_no_search_looks_at_a_whole_table(sqlite_url: str, text: str, narrow: StepFilter) -> None:
     store = await Store.open(sqlite_url)
     await store.write(whole_journey)
-    plans = await store.read(lambda c: _plans(c, lambda c: search(c, Search(UTC, text, narrow))))
+    plans = await store.read(lambda c: plans_of(c, lambda c: search(c, Search(UTC, text, narrow))))
     await store.close()
     assert plans or not (text or narrow)
     assert _scans(plans) == []
@@ -62,7 +43,7 @@ async def test_no_search_looks_at_a_whole_table(sqlite_url: str, text: str, narr
 async def test_no_list_of_studies_looks_at_all_work(sqlite_url: str, standing: EhrStanding | None) -> None:
     store = await Store.open(sqlite_url)
     await store.write(whole_journey)
-    plans = await store.read(lambda c: _plans(c, lambda c: study_list(c, StudyFilter(standing=standing))))
+    plans = await store.read(lambda c: plans_of(c, lambda c: study_list(c, StudyFilter(standing=standing))))
     await store.close()
     assert plans
     assert _scans(plans) == []

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, text
 
 from gateway.records.row_ids import WorkRow
 from gateway.records.work import SETTLE, WorkState, delivery_to
 from gateway.store import Store, outbox_pages
 from gateway.store.outbox_pages import WorkFilter
+from tests.store.plans import asked_by, plan_of
 from tests.store.work import KIND
 
 ROWS = 50_000
@@ -63,16 +64,7 @@ async def test_work_behind_an_id(full: Store) -> None:
 
 def plans(connection: Connection, work: Callable[[Connection], Any]) -> list[str]:
     """How the database goes about each statement of `work`."""
-    sent: list[tuple[str, Any]] = []
-    note = lambda *call: sent.append((call[2], call[3]))  # noqa: E731
-    event.listen(connection, "before_cursor_execute", note)
-    work(connection)
-    event.remove(connection, "before_cursor_execute", note)
-    prefix = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
-    return [
-        "\n".join(str(row[-1]) for row in connection.exec_driver_sql(prefix + statement, values))
-        for statement, values in sent
-    ]
+    return ["\n".join(plan_of(connection, *asked)) for asked in asked_by(connection, work)]
 
 
 async def test_a_receiver_with_few_rows_is_read_along_the_index(full: Store) -> None:

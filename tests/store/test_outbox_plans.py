@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Executable, event, text
+from sqlalchemy import Connection, Executable, text
 
 from gateway.store import Store, outbox, outbox_claims, outbox_looks, receiver_work
+from tests.store.plans import asked_by, plan_of
 from tests.store.work import KIND
 
 NOW = 1_900_000_000_000_000
@@ -97,16 +98,11 @@ async def _check_plans(store: Store) -> None:
 
 def _plan(connection: Connection, query: Executable, values: dict[str, Any], _index: str) -> str:
     """How the database goes about the statement that is really sent."""
-    sent: list[tuple[str, Any]] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        sent.append((statement, parameters))
+    def work(connection: Connection) -> None:
+        with connection.begin_nested() as savepoint:
+            connection.execute(query, values).close()
+            savepoint.rollback()
 
-    event.listen(connection, "before_cursor_execute", note)
-    with connection.begin_nested() as savepoint:
-        connection.execute(query, values).close()
-        savepoint.rollback()
-    event.remove(connection, "before_cursor_execute", note)
-    ((statement, parameters),) = [one for one in sent if "outbox" in one[0]]
-    prefix = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
-    return "\n".join(str(one[-1]) for one in connection.exec_driver_sql(prefix + statement, parameters))
+    [asked] = [one for one in asked_by(connection, work) if "outbox" in one[0]]
+    return "\n".join(plan_of(connection, *asked))

@@ -28,7 +28,7 @@ from gateway.store import (
     worklist,
 )
 from gateway.store.schema import ENDED, metadata
-from tests.store.test_lookup_plans import _plans
+from tests.store.plans import plans_of
 from tests.web.served import whole_journey
 
 OPEN: Final = {
@@ -65,7 +65,7 @@ async def journey(sqlite_url: str) -> Any:
 
 async def test_nothing_is_asked_of_a_whole_table(journey: Store) -> None:
     for name, question in QUESTIONS.items():
-        plans = await journey.read(partial(_plans, unit=question))
+        plans = await journey.read(partial(plans_of, work=question))
         assert plans, name
         assert [(name, *one) for one in plans if _is_whole(*one)] == []
 
