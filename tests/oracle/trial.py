@@ -57,11 +57,11 @@ async def difference(nodes: Nodes, history: History) -> Difference | None:
 
 async def differences_together(nodes: Nodes, histories: Sequence[History], size: int) -> list[Difference]:
     """Send the histories late and side by side, so many messages at one time; those that are not as the oracle says."""
-    told = [one for one in histories if one.told and (len(nodes.ways) == 1 or not one.is_sequential)]
-    results = await nodes.results([one.late for one in told], size=size)
+    some = [one for one in histories if one.told and (len(nodes.ways) == 1 or not one.is_sequential)]
+    results = await nodes.results([one.late for one in some], size=size)
     compared = [
         _compared(one, f"{size} at one time, of many", one.late, result)
-        for one, result in zip(told, results, strict=True)
+        for one, result in zip(some, results, strict=True)
     ]
     return [one for one in compared if one is not None]
 

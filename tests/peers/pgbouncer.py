@@ -55,10 +55,6 @@ class PgBouncer:
         if self._process is not None and self._process.poll() is None:
             end(self._process)
 
-    @property
-    def log(self) -> str:
-        return (self._folder / "log").read_text(encoding="utf-8")
-
     def _accepts(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(f"{self._folder}/.s.PGSQL.{_PORT}") == 0

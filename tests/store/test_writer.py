@@ -168,13 +168,13 @@ async def test_a_unit_that_swallows_the_databases_error_harms_nobody_else(store:
 
 
 async def test_listeners_are_told_after_a_commit_that_announced_work(store: Store) -> None:
-    told: list[Due] = []
-    store.on_due(told.append)
+    announced: list[Due] = []
+    store.on_due(announced.append)
     await store.write(note("nothing is due"))
-    assert told == []
+    assert announced == []
     await store.write(announce)
     await store.write(lambda connection: announce(connection, SETTLE))
-    assert told == [{ANY}, {SETTLE}]
+    assert announced == [{ANY}, {SETTLE}]
 
 
 async def test_a_caller_that_stops_waiting_breaks_nobody(store: Store) -> None:
