@@ -15,7 +15,7 @@ from gateway.assembly.binding import bind
 from gateway.assembly.listening_ports import key_of_listener
 from gateway.assembly.mappings import first_listener
 from gateway.assembly.performed_steps import consequences_of
-from gateway.assembly.processes.place import ALONE, ProcessPlace
+from gateway.assembly.processes.place import ProcessPlace
 from gateway.assembly.readers import make_reader, source_of
 from gateway.assembly.shares import of_address
 from gateway.assembly.tls import server_tls
@@ -124,8 +124,8 @@ async def listen(
     listener: Listener,
     intake: OrderIntake,
     stack: AsyncExitStack,
-    refused: RefusedConnections | None = None,
-    place: ProcessPlace = ALONE,
+    refused: RefusedConnections,
+    place: ProcessPlace,
 ) -> MllpServer:
     def noise(peer: MllpPeer, skipped: bytes) -> None:
         log.warning("%s: %s sent %d bytes outside of a frame", listener.name, peer.host, len(skipped))
@@ -133,8 +133,7 @@ async def listen(
     def turned_away(peer: MllpPeer, denial: Denial, why: str) -> None:
         metrics.REFUSED.labels(listener.name, denial.value).inc()
         log.warning("%s: connection from %s refused (%s): %s", listener.name, peer.host, denial.value, why)
-        if refused is not None:
-            refused.note(listener.name, peer.host, denial.value)
+        refused.note(listener.name, peer.host, denial.value)
 
     server = MllpServer(
         intake.receive,

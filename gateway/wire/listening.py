@@ -12,7 +12,6 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from gateway.wire.places import Denial, HeldPlace, Places
@@ -74,14 +73,14 @@ class Listening:
         """The port listened on; 0 when there is none."""
         return int(self._sockets[0].getsockname()[1]) if self._sockets else 0
 
-    async def start(self, host: str, port: int, *, backlog: int = 512, shared: SharedPort | None = None) -> None:
+    async def start(self, host: str, port: int, *, shared: SharedPort | None = None) -> None:
         """Listen on each address of `host`; port 0 takes a free one. Raises `OSError`.
 
         `shared`: what listens there already, also in other processes; they take turns.
         """
         loop = asyncio.get_running_loop()
         if shared is None:
-            self._sockets += await loop.run_in_executor(None, partial(listening_sockets, host, port, backlog=backlog))
+            self._sockets += await loop.run_in_executor(None, listening_sockets, host, port)
         else:
             self._sockets += [door.dup() for door in shared.sockets]
             self._turns = shared.turns

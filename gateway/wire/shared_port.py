@@ -15,6 +15,8 @@ from typing import Any, Final
 
 ABSENT: Final = 2**31 - 1
 """In place of a number of connections: the process does not accept."""
+BACKLOG: Final = 512
+"""Connections that the system takes before they are accepted."""
 _BYTES: Final = 4
 _NO_SUCH_ADDRESS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
@@ -79,14 +81,14 @@ class SharedPort:
     turns: Turns
 
 
-def listening_sockets(host: str, port: int, *, backlog: int = 512) -> list[socket.socket]:
+def listening_sockets(host: str, port: int) -> list[socket.socket]:
     """A socket that listens on each address of `host`. Asks for the addresses, which may block. Raises `OSError`."""
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     doors: list[socket.socket] = []
     fault: OSError | None = None
     for family, address in dict.fromkeys((one[0], one[4]) for one in found):
         try:
-            door = _bound(family, address, backlog)
+            door = _bound(family, address)
         except OSError as error:
             fault = error
             if error.errno in _NO_SUCH_ADDRESS:
@@ -100,7 +102,7 @@ def listening_sockets(host: str, port: int, *, backlog: int = 512) -> list[socke
     return doors
 
 
-def _bound(family: socket.AddressFamily, address: Any, backlog: int) -> socket.socket:
+def _bound(family: socket.AddressFamily, address: Any) -> socket.socket:
     # With its protocol named, by which asyncio sets TCP_NODELAY: Nagle's algorithm would cost 40 ms a message.
     door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -109,7 +111,7 @@ def _bound(family: socket.AddressFamily, address: Any, backlog: int) -> socket.s
         if family == socket.AF_INET6:
             door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         door.bind(address)
-        door.listen(backlog)
+        door.listen(BACKLOG)
     except BaseException:
         door.close()
         raise
