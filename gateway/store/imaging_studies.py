@@ -122,18 +122,28 @@ def not_kept(connection: Connection, *, after: int, limit: int) -> NotKept:
     return NotKept(last, list(connection.execute(wanted).scalars()))
 
 
-def total(connection: Connection, question: SearchParameters, *, most: int | None = None) -> int | None:
-    """How many resources answer, on all pages. None: more than `most`, which are not counted."""
-    wanted = select(served.c.id).where(*_conditions(question, _common(connection, question)))
-    if most is not None:
-        wanted = wanted.limit(most + 1)
-    found = int(connection.execute(select(func.count()).select_from(wanted.subquery())).scalar_one())
-    return found if most is None or found <= most else None
+def total(connection: Connection, question: SearchParameters) -> int:
+    """How many resources answer, on all pages."""
+    return _number(connection, select(served.c.id).where(*_conditions(question, _common(connection, question))))
 
 
 def search(connection: Connection, question: SearchParameters) -> tuple[list[Served], bool]:
     """A page, and whether another follows: of `question.count` resources, or fewer when they are large."""
-    found = connection.execute(page(question, _common(connection, question))).all()
+    return _page(connection, question, _common(connection, question))
+
+
+def search_and_count(
+    connection: Connection, question: SearchParameters, *, most: int | None
+) -> tuple[list[Served], bool, int | None]:
+    """As `search`, and how many answer on all pages. None: more than `most`, which are not counted."""
+    common = _common(connection, question)
+    wanted = select(served.c.id).where(*_conditions(question, common))
+    number = _number(connection, wanted if most is None else wanted.limit(most + 1))
+    return *_page(connection, question, common), number if most is None or number <= most else None
+
+
+def _page(connection: Connection, question: SearchParameters, common: Collection[int]) -> tuple[list[Served], bool]:
+    found = connection.execute(page(question, common)).all()
     rows: list[int] = []
     size = 0
     for row, characters in found[: question.count]:
@@ -143,6 +153,10 @@ def search(connection: Connection, question: SearchParameters) -> tuple[list[Ser
         rows.append(row)
     held = {one.row: one for one in (Served(*row) for row in connection.execute(_OF_ROWS, {"the_rows": rows}))}
     return [held[row] for row in rows], len(rows) < len(found)
+
+
+def _number(connection: Connection, wanted: Select[Any]) -> int:
+    return int(connection.execute(select(func.count()).select_from(wanted.subquery())).scalar_one())
 
 
 _OF_ROWS: Final = select(*_COLUMNS).where(served.c.id.in_(bindparam("the_rows", expanding=True)))
@@ -156,8 +170,7 @@ COMMON: Final = 10_000
 
 def _common(connection: Connection, question: SearchParameters) -> frozenset[int]:
     """Which of the tokens of the question, by their places, more than `COMMON` resources have."""
-    some = [_having(*token).limit(COMMON + 1).subquery() for token in question.tokens]
-    counted = (connection.execute(select(func.count()).select_from(one)).scalar_one() for one in some)
+    counted = (_number(connection, _having(*token).limit(COMMON + 1)) for token in question.tokens)
     return frozenset(place for place, number in enumerate(counted) if number > COMMON)
 
 

@@ -153,12 +153,11 @@ async def _search(request: web.Request) -> web.Response:
 def _look(connection: Connection, search: ImagingStudySearch) -> tuple[list[Served], bool, int | None]:
     if search.summary == "count":
         return [], False, imaging_studies.total(connection, search.question)
-    total = None
     # Counted once: on the first page.
-    if search.total != "none" and search.question.after is None:
-        most = None if search.total == "accurate" else MOST_COUNTED
-        total = imaging_studies.total(connection, search.question, most=most)
-    return *imaging_studies.search(connection, search.question), total
+    if search.total == "none" or search.question.after is not None:
+        return *imaging_studies.search(connection, search.question), None
+    most = None if search.total == "accurate" else MOST_COUNTED
+    return imaging_studies.search_and_count(connection, search.question, most=most)
 
 
 async def _parameters(request: web.Request) -> list[tuple[str, str]]:
