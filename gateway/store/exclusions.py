@@ -11,6 +11,7 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.store.engine import lock
 from gateway.store.schema import exclusions, instances, series, studies
 from gateway.store.staying import stays
+from gateway.store.study_keys import lock_of
 
 _IN_FORCE: Final = select(exclusions.c.uid, exclusions.c.level).where(
     exclusions.c.study_uid == bindparam("the_study"), exclusions.c.ended_at.is_(None)
@@ -38,7 +39,7 @@ def history(connection: Connection, study_uid: StudyInstanceUID) -> list[Exclusi
 
 def begin(connection: Connection, part: ExcludedPart, decision: Decision) -> bool:
     """Exclude a part of a study. False: it is excluded already, by its own UID."""
-    lock(connection, f"study|{part.study_uid}")
+    lock(connection, lock_of(part.study_uid))
     if part in excluded(connection, part.study_uid).parts:
         return False
     row = {
@@ -51,7 +52,7 @@ def begin(connection: Connection, part: ExcludedPart, decision: Decision) -> boo
 
 def end(connection: Connection, part: ExcludedPart, decision: Decision) -> bool:
     """Let a part count again. False: it is not excluded by its own UID."""
-    lock(connection, f"study|{part.study_uid}")
+    lock(connection, lock_of(part.study_uid))
     ended = update(exclusions).where(
         exclusions.c.study_uid == part.study_uid,
         exclusions.c.uid == part.uid,

@@ -13,6 +13,7 @@ from gateway.records.order_check import Check, CheckPolicy, Conflict, FoundConfl
 from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.store.engine import lock
 from gateway.store.schema import EMPTY, order_conflicts, orders, studies, word
+from gateway.store.study_keys import lock_of
 
 _OF_STUDY: Final = (
     select(order_conflicts).where(order_conflicts.c.study_uid == bindparam("the_study")).order_by(order_conflicts.c.id)
@@ -45,7 +46,7 @@ def note(
     rows = connection.execute(_OF_STUDY, {"the_study": study_uid}).all()
     if not rows and not found:
         return
-    lock(connection, f"study|{study_uid}")
+    lock(connection, lock_of(study_uid))
     wanted = {one.conflict.key: one for one in found}
     for row in rows:
         one = wanted.pop(_conflict(row).conflict.key, None)
@@ -72,7 +73,7 @@ _STAND: Final = (
 
 def release(connection: Connection, study_uid: StudyInstanceUID, decision: Released) -> list[FoundConflict]:
     """Release what holds the study now; returns what was released."""
-    lock(connection, f"study|{study_uid}")
+    lock(connection, lock_of(study_uid))
     rows = connection.execute(_OF_STUDY, {"the_study": study_uid}).all()
     holding = {row.id: found for row in rows if row.ended_at is None and (found := _conflict(row)).holds}
     values = {"released_at": decision.at, "released_by": decision.person, "release_reason": decision.reason}

@@ -18,6 +18,7 @@ from gateway.records.work import SETTLE, Lane, WorkState, delivery_to
 from gateway.store import deleted_studies, outbox, settling, source_studies
 from gateway.store.engine import lock
 from gateway.store.schema import ehr_resources, instances, moved_instances, series, studies
+from gateway.store.study_keys import lock_of
 
 _COLUMNS: Final = (
     studies.c.study_uid,
@@ -115,7 +116,7 @@ def withdraw(
     connection: Connection, ehr: str, study_uid: StudyInstanceUID, resource: dict[str, Any], *, now: int
 ) -> bool:
     """Queue the resource of a study that nobody here knows as entered in error. False: the study has come meanwhile."""
-    lock(connection, f"study|{study_uid}")
+    lock(connection, lock_of(study_uid))
     if known(connection, [study_uid]):
         return False
     in_error = {key: value for key, value in resource.items() if key not in ("id", "meta", "text")}

@@ -15,6 +15,7 @@ from gateway.records.study import Study
 from gateway.store import audit, moved_instances, settling, studies
 from gateway.store.engine import lock
 from gateway.store.moved_instances import Found
+from gateway.store.study_keys import lock_of
 
 
 def leave(connection: Connection, study_uid: StudyInstanceUID, before: Found, *, now: int) -> None:
@@ -45,9 +46,9 @@ def is_left(study: Study) -> bool:
 
 
 def _found(connection: Connection, study_uid: StudyInstanceUID, before: Found) -> Found:
-    lock(connection, *(f"study|{one}" for one in {study_uid, *before.studies}))
+    lock(connection, *map(lock_of, {study_uid, *before.studies}))
     found = moved_instances.find(connection, study_uid)
-    lock(connection, *(f"study|{one}" for one in found.studies))
+    lock(connection, *map(lock_of, found.studies))
     return found
 
 

@@ -15,6 +15,7 @@ from gateway.records.performed_step import scheduled_items
 from gateway.records.retention import Limits, RetentionKind, Stays
 from gateway.store import legal_holds
 from gateway.store.engine import lock
+from gateway.store.performed_steps import keys_of
 from gateway.store.retention import work
 from gateway.store.retention.rule import Rule, Verdict, of_orders, remove, unfinished
 from gateway.store.schema import (
@@ -32,7 +33,7 @@ IS_BEGUN: Final = (performed_steps.c.state == "IN PROGRESS") & performed_steps.c
 
 def _hold(connection: Connection, ids: Sequence[int]) -> None:
     uids = connection.execute(select(performed_steps.c.sop_uid).where(performed_steps.c.id.in_(ids))).scalars()
-    lock(connection, *(f"performed|{uid}" for uid in uids))
+    lock(connection, *(key for uid in uids for key in keys_of(uid)))
 
 
 def subjects_of(sop_uid: str, attributes: Attributes) -> set[str]:
