@@ -44,11 +44,6 @@ class Node:
         self.log.touch()
         self.set_clock("+0")
 
-    @property
-    def has_clock(self) -> bool:
-        """Whether its clock can be moved: libfaketime is here."""
-        return any(library.exists() for library in CLOCK_LIBRARIES)
-
     def set_clock(self, offset: str) -> None:
         """Let its clock be wrong by `offset`, such as -3600s; its monotonic clock is right."""
         self._clock.write_text(f"{offset}\n", encoding="ascii")
