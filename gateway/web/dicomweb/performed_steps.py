@@ -16,13 +16,14 @@ from gateway.web.dicomweb.attributes import attributes_of
 from gateway.web.dicomweb.context import CONTEXT, base_uri, uid_of
 from gateway.web.dicomweb.login import OWN, SCANNER, check_service
 from gateway.web.dicomweb.representations import payload, preferred, results, writer
+from gateway.web.dicomweb.search_response import in_utf_8
 from gateway.web.dicomweb.statuses import STATUSES
 from gateway.web.failures import status_of
 from gateway.wire.dicomweb import search
-from gateway.wire.dicomweb.dataset import CHARACTER_SET, UTF_8
+from gateway.wire.dicomweb.dataset import CHARACTER_SET
 from gateway.wire.dicomweb.media_types import ONE_RESULT
 from gateway.wire.dimse.policy import MPPS
-from gateway.worklist.items import Element, Item, Stored
+from gateway.worklist.items import Item, Stored
 from gateway.worklist.results import selected, selection
 
 STEPS: Final = "/modality-performed-procedure-steps"
@@ -112,9 +113,7 @@ def _item(attributes: Attributes, fields: search.Search) -> Item:
     stated = Stored(attributes)
     item = dict(stated) if not fields.fields else selected(stated, selection(fields.fields, required={}))
     item.pop(CHARACTER_SET, None)
-    if any(element.foreign for element in item.values()):
-        item[CHARACTER_SET] = Element(CHARACTER_SET, "CS", "SpecificCharacterSet", (UTF_8,))
-    return item
+    return in_utf_8(item)
 
 
 def _count(transaction: str, status: int) -> None:
