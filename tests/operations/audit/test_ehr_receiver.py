@@ -122,6 +122,8 @@ async def test_an_event_that_is_refused_is_skipped_and_counted(store: Store, cap
         assert (position.skipped, position.away_since) == (2, None)
         assert studies_of(ehr.resources("AuditEvent")).total() == 7
         assert ehr.requests["POST", 422] == 2, "it was asked once for each"
+        # The line is written after the position, which the test reads from the database.
+        await until(lambda: "refused" in caplog.text, what="the line about what was refused")
     assert (await store.read(audit.head)).sequence == 9, "that is no event"
     lines = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert lines == ["audit repository ehr:ehr has refused 2 events, which it is not sent again"]
