@@ -21,7 +21,7 @@ from gateway.wire.dimse.requestor_operations import proposals
 from gateway.wire.dimse.requestor_peer import RequestedPeer
 from gateway.wire.dimse.requestor_reuse import Requestor
 from gateway.work.breaker import Breaker
-from gateway.work.worker import Handling
+from gateway.work.handling import Handling
 
 CLAIMED: Final = 16
 """Reports that are claimed at once: they take turns on one association, and claiming costs a transaction."""

@@ -31,7 +31,7 @@ from gateway.store import Store
 from gateway.wire.fhir import FhirClient
 from gateway.wire.fhir.capability import Way
 from gateway.wire.fhir.writer import FhirWriter
-from gateway.work.worker import Handling, committing
+from gateway.work.handling import Handling, committing
 
 
 def kinds_of_work(

@@ -31,7 +31,7 @@ from gateway.records.work import WorkKind, forward_to, status_to
 from gateway.store import Store
 from gateway.wire.hl7.mllp_sender import MllpSender
 from gateway.wire.hl7.writing import Header
-from gateway.work.worker import Handler, Handling
+from gateway.work.handling import Handler, Handling
 
 VERSIONS: Final = {"ORM^O01": "2.3.1"}
 OTHERS: Final = "2.5.1"

@@ -35,7 +35,7 @@ from gateway.wire.dimse.requestor_peer import RequestedPeer, Timeouts
 from gateway.wire.dimse.requestor_reuse import Requestor
 from gateway.wire.dimse.server import VERSION_NAME
 from gateway.work.breaker import Breaker
-from gateway.work.worker import Handling
+from gateway.work.handling import Handling
 
 CLAIMED: Final = 16
 """Requests that are claimed at once: they take turns on one association, and claiming costs a transaction."""

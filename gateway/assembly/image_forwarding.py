@@ -39,8 +39,8 @@ from gateway.wire.dimse import command
 from gateway.wire.dimse.requestor_peer import RequestedPeer
 from gateway.wire.dimse.requestor_store import StorageRequestor
 from gateway.work.breaker import Breaker
+from gateway.work.handling import Handling
 from gateway.work.pacing import Pacing
-from gateway.work.worker import Handling
 
 CLAIMED: Final = 16
 """Instances of an association, or connection, that are claimed at once: while one is sent, outcomes are written."""

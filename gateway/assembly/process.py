@@ -75,7 +75,8 @@ from gateway.web.server import build
 from gateway.wire.fhir.validation import warm_up
 from gateway.wire.hl7.mllp_server import MllpServer
 from gateway.work.clock_watch import ClockWatch
-from gateway.work.worker import Handling, Worker
+from gateway.work.handling import Handling
+from gateway.work.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)

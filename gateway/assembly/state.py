@@ -27,7 +27,7 @@ from gateway.records.work import WorkKind
 from gateway.store import Store
 from gateway.store.engine import sqlite_file
 from gateway.work.breaker import Breaker
-from gateway.work.worker import Handling
+from gateway.work.handling import Handling
 
 
 def sources_of(config: Config, clock: Clock, process: Process | None = None) -> Sources:

@@ -31,7 +31,7 @@ from gateway.wire.dicomweb.orthanc import OrthancReader
 from gateway.wire.dicomweb.querying import DicomWebReader
 from gateway.wire.dicomweb.reading import WebReader
 from gateway.wire.http import Connect
-from gateway.work.worker import Handling
+from gateway.work.handling import Handling
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,3 @@
-# Long: the loop of one kind of work, with its way in and out.
 """Works off the outbox: claims due rows, calls the station registered for their kind, settles them by their fate.
 
 It knows fates, not stations. Each kind has its own task and its own limit, so that a slow or broken receiver never
@@ -9,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import StatementError
 
 from gateway.clock import Clock
@@ -26,9 +23,9 @@ from gateway.store import Store, outbox_claims, outbox_looks
 from gateway.store.gathered import Gathered
 from gateway.store.writer import ANY, Due
 from gateway.work.failures import cause_for_log, fate_of, pause_after
-from gateway.work.lease import Lease, LeaseLostError, Leases, LeaseUnknownError
+from gateway.work.handling import Handling
+from gateway.work.lease import LeaseLostError, Leases, LeaseUnknownError
 from gateway.work.outcomes import WorkOutcomes
-from gateway.work.pacing import Pacing
 
 log = logging.getLogger(__name__)
 
@@ -36,70 +33,6 @@ POLL_SECONDS: Final = 1.0
 """How often the outbox is looked at without a hint: for work that another process has left."""
 
 SHORTEST_PAUSE_SECONDS: Final = 0.002
-
-Handler = Callable[[Work, Lease], Awaitable[outbox_claims.Done]]
-
-
-def committing(do: Callable[[Work], Awaitable[outbox_claims.Done]]) -> Handler:
-    """The handler of work that changes the database alone: the commit that closes the work sees whether the lease was
-    lost."""
-
-    async def handle(work: Work, _lease: Lease) -> outbox_claims.Done:
-        return await do(work)
-
-    return handle
-
-
-class Lost(Protocol):
-    """What follows from a lease that was lost."""
-
-    def __call__(self, connection: Connection, work: Work) -> None: ...
-
-
-class Gate(Protocol):
-    """Whether a kind of work may be taken up now."""
-
-    def admits(self, free: int, under_way: int) -> int:
-        """How many of `free` places may be filled, while `under_way` are."""
-
-    def opens_in(self) -> float:
-        """Seconds until asking again makes sense."""
-
-
-@dataclass(frozen=True, slots=True)
-class Handling:
-    """How one kind of work is done."""
-
-    handler: Handler
-    concurrency: int = 4
-    lease_seconds: float = 60.0
-    first_retry_seconds: float = 2.0
-    max_retry_seconds: float = 600.0
-    gate: Gate | None = None
-    is_prompt: bool = True
-    """Whether a commit that leaves due work wakes it; else it looks once a second, for what nobody waits for."""
-    when_lost: Lost | None = None
-    """What follows, in a transaction, when another worker took work over that this process may have sent."""
-    pacing: Pacing | None = None
-    """Hours and rate of the receiver."""
-    ahead: outbox_claims.ReadAhead | None = None
-    """What is read of work by the transaction that claims the work."""
-    refill: int = 1
-    """So many places must be free for more to be claimed beside what is under way: claiming costs a transaction."""
-
-    def admits(self, under_way: int) -> int:
-        free = self.concurrency - under_way
-        if under_way and free < self.refill:
-            return 0
-        return min((gate.admits(free, under_way) for gate in self._gates), default=free)
-
-    @property
-    def _gates(self) -> list[Gate]:
-        return [gate for gate in (self.gate, self.pacing) if gate is not None]
-
-    def opens_in(self) -> float:
-        """Seconds until asking again makes sense, where nothing is admitted; 0: when what is under way ends."""
-        return max((gate.opens_in() for gate in self._gates), default=0.0)
 
 
 class Worker:
@@ -153,26 +86,7 @@ class Worker:
                 hint.clear()
                 wait = POLL_SECONDS
                 try:
-                    free, admitted = handling.concurrency - len(running), handling.admits(len(running))
-                    # After a claim that found as much as it was to, more is likely to be due: claiming tells that.
-                    look = await self._look(kind) if admitted > 0 and kind not in self._full else None
-                    works: list[Work] = []
-                    if look is None or look.has_due:
-                        look, works = None, await self._claim(kind, handling, admitted)
-                    if handling.pacing is not None:
-                        handling.pacing.took(len(works))
-                    for work in works:
-                        task = asyncio.create_task(self._do(handling, work), name=f"{kind} {work.id}")
-                        running[task] = work
-                        task.add_done_callback(running.pop)
-                        task.add_done_callback(lambda _task: hint.set())
-                    if admitted == 0 < free:
-                        # Until it opens, or what it let through, or enough of what is under way, is over.
-                        opens_in = handling.opens_in()
-                        wait = min(opens_in, POLL_SECONDS) if opens_in > 0 else POLL_SECONDS
-                    elif len(running) < handling.concurrency:
-                        # What ended while others were claimed has left places for what waits behind them.
-                        wait = 0.0 if kind in self._full else self._pause(look or await self._look(kind))
+                    wait = await self._take_up(kind, handling, running)
                     if away:
                         log.info("the outbox can be read again for %s", kind)
                         away = False
@@ -190,13 +104,40 @@ class Worker:
                     async with asyncio.timeout(wait):
                         await hint.wait()
         finally:
-            under_way = dict(running)
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
-            # What was done is closed first, and is then no longer to be handed back.
-            await self._outcomes.settled()
-            await self._hand_back([work for task, work in under_way.items() if task.cancelled()])
+            await self._end(dict(running))
+
+    async def _take_up(self, kind: WorkKind, handling: Handling, running: dict[asyncio.Task[None], Work]) -> float:
+        """Start what is due and admitted beside what is `running`; how long to wait for a hint then, in seconds."""
+        free, admitted = handling.concurrency - len(running), handling.admits(len(running))
+        # After a claim that found as much as it was to, more is likely to be due: claiming tells that.
+        look = await self._look(kind) if admitted > 0 and kind not in self._full else None
+        works: list[Work] = []
+        if look is None or look.has_due:
+            look, works = None, await self._claim(kind, handling, admitted)
+        if handling.pacing is not None:
+            handling.pacing.took(len(works))
+        for work in works:
+            task = asyncio.create_task(self._do(handling, work), name=f"{kind} {work.id}")
+            running[task] = work
+            task.add_done_callback(running.pop)
+            task.add_done_callback(lambda _task: self._hints[kind].set())
+        if admitted == 0 < free:
+            # Until it opens, or what it let through, or enough of what is under way, is over.
+            opens_in = handling.opens_in()
+            return min(opens_in, POLL_SECONDS) if opens_in > 0 else POLL_SECONDS
+        if len(running) < handling.concurrency:
+            # What ended while others were claimed has left places for what waits behind them.
+            return 0.0 if kind in self._full else self._pause(look or await self._look(kind))
+        return POLL_SECONDS
+
+    async def _end(self, running: Mapping[asyncio.Task[None], Work]) -> None:
+        """Cancel what is `running`, close what was done nevertheless, and hand the rest back."""
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        # What was done is closed first, and is then no longer to be handed back.
+        await self._outcomes.settled()
+        await self._hand_back([work for task, work in running.items() if task.cancelled()])
 
     async def _claim(self, kind: WorkKind, handling: Handling, free: int) -> list[Work]:
         now = self._steady()

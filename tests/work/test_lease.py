@@ -14,8 +14,8 @@ from gateway.errors import Unavailable
 from gateway.records.work import Work
 from gateway.store import Store, outbox_claims
 from gateway.store.outbox_claims import Done
+from gateway.work.handling import Handling
 from gateway.work.lease import Lease, LeaseLostError, Leases, LeaseUnknownError
-from gateway.work.worker import Handling
 from tests.conftest import Time, until
 from tests.store.notes import kept, note
 from tests.store.work import LEASE, SECOND, adding, claim_one, claiming, row, state

@@ -6,8 +6,8 @@ from datetime import UTC, time, timedelta
 
 from gateway.records.windows import Windows
 from gateway.store import Store
+from gateway.work.handling import Handling
 from gateway.work.pacing import Pacing
-from gateway.work.worker import Handling
 from tests.conftest import Time, until
 from tests.store.work import row
 from tests.work.test_worker import Station, add, reach, working

@@ -19,8 +19,9 @@ from gateway.records.work import Work, delivery_to
 from gateway.store import Store, outbox_claims
 from gateway.store.outbox_claims import Done
 from gateway.store.schema import outbox as table
+from gateway.work.handling import Handling
 from gateway.work.lease import Lease
-from gateway.work.worker import Handling, Worker
+from gateway.work.worker import Worker
 from tests.conftest import Time, comes_true, until
 from tests.store.notes import kept, note
 from tests.store.work import KIND, SECOND, adding, claiming, row
