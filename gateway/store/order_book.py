@@ -66,7 +66,9 @@ def _about(values: Mapping[str, Any], _rows: Found) -> tuple[Subject]:
     return (("order", values["the_order"]),)
 
 
-_ORDER: Final = Statement(select(orders).where(orders.c.id == bindparam("the_order")).with_for_update(), about=_about)
+_ORDER: Final = Statement(
+    select(orders).where(orders.c.id == bindparam("the_order")).with_for_update(), about=_about, holds_others=True
+)
 """Held: two messages may name one order by different numbers, under which they would not meet."""
 _OF_STUDY: Final = Statement(
     select(orders)

@@ -30,9 +30,6 @@ _FIND: Final = Statement(_BY_UID)
 _HOLD: Final = Statement(
     _BY_UID.with_for_update(), about=lambda values, _rows: (("performed step", values["sop_uid"]),)
 )
-_HOLD_ROW: Final = Statement(
-    select(performed_steps).where(performed_steps.c.id == bindparam("the_row")).with_for_update()
-)
 _ADD: Final = Statement(
     insert(performed_steps),
     [column.name for column in performed_steps.columns if not column.primary_key],
@@ -74,7 +71,9 @@ def keys_of(sop_uid: str, items: Iterable[ScheduledItem] = ()) -> Iterator[str]:
 
 def hold_row(connection: Connection, row: PerformedStepRow) -> Row:
     """The performed step of a row, kept from others until the transaction ends."""
-    held = _HOLD_ROW.first(connection, {"the_row": row})
+    found = get(connection, row)
+    assert found is not None
+    held = hold(connection, found["sop_uid"])
     assert held is not None
     return held
 

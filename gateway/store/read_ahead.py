@@ -178,6 +178,14 @@ def _read_of_sqlite(connection: Connection, reads: _Wanted, adds: Mapping[str, i
 
 
 def _read_of_postgresql(connection: Connection, reads: _Wanted, adds: Mapping[str, int]) -> Callable[[], _Given]:
+    # A statement that waits for a row sees all others as they were before.
+    first = {statement: many for statement, many in reads.items() if statement.holds_others}
+    read = _read_at_once(connection, first, {}) if first else dict
+    read_others = _read_at_once(connection, {one: many for one, many in reads.items() if one not in first}, adds)
+    return lambda: {**read(), **read_others()}
+
+
+def _read_at_once(connection: Connection, reads: _Wanted, adds: Mapping[str, int]) -> Callable[[], _Given]:
     statements, tables = list(reads), list(adds)
     looks = [statement.look(connection, many) for statement, many in reads.items()]
     cursor = execute(connection, *many_rows.together(looks, adds)) if looks or adds else None

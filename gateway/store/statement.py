@@ -30,7 +30,8 @@ class Statement:
     """A statement that is run with one driver call. `names`: the columns that an INSERT or UPDATE is given.
 
     `about`: whom the rows of a SELECT are about, which may be read beforehand (`foreseen`). `touches`: whom an INSERT
-    or UPDATE changes of all that is read beforehand; None: all of its table.
+    or UPDATE changes of all that is read beforehand; None: all of its table. `holds_others`: the rows of a SELECT are
+    held, and whoever changes other rows that may be read beforehand holds these; the others are read behind them.
     """
 
     is_for_many = False
@@ -43,6 +44,7 @@ class Statement:
         *,
         about: About | None = None,
         touches: Touches | None = None,
+        holds_others: bool = False,
     ) -> None:
         self._statement = statement
         self._names = names
@@ -50,6 +52,7 @@ class Statement:
         self._with_key: Statement | None = None
         self._written = written_by(statement)
         self.about = about
+        self.holds_others = holds_others
         self._touches = touches
         self._writes = written_table(statement)
         self.reads = frozenset(one.name for one in iterate(statement) if isinstance(one, Table) and about)

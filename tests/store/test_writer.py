@@ -61,7 +61,8 @@ async def test_a_result_follows_the_commit(store: Store) -> None:
     assert await kept(store) == ["one"]
 
 
-async def test_units_that_wait_share_one_commit(store: Store) -> None:
+async def test_units_that_wait_share_one_commit(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "MAX_BATCH", 100)
     commits = Commits(store)
     with commits.held():
         first = asyncio.create_task(store.write(note("first")))
