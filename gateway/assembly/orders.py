@@ -35,7 +35,8 @@ from gateway.records.retention import DAY
 from gateway.records.row_ids import MessageRow
 from gateway.store import Store, messages
 from gateway.wire.hl7.mllp_framing import MllpPeer
-from gateway.wire.hl7.mllp_server import ListenerAccess, MllpLimits, MllpServer
+from gateway.wire.hl7.mllp_incoming import MllpLimits
+from gateway.wire.hl7.mllp_server import ListenerAccess, MllpServer
 from gateway.wire.places import Denial
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from gateway.simulators.ris_manners_file import RisMood, RisRule, RisScript
 from gateway.wire.hl7.acknowledgement import Problem, acknowledge
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.mllp_framing import MllpPeer
-from gateway.wire.hl7.mllp_server import ListenerAccess, MllpLimits, MllpServer
+from gateway.wire.hl7.mllp_incoming import MllpLimits
+from gateway.wire.hl7.mllp_server import ListenerAccess, MllpServer
 from gateway.wire.hl7.parsing import parse
 
 _LIMITS: Final = MllpLimits(10 * 1024 * 1024, 3600.0, 60.0, 512)

@@ -33,7 +33,8 @@ from gateway.simulators.ris import _ORDER_STATUS
 from gateway.store import Store, outbox, outbox_claims
 from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.mllp_framing import MllpPeer
-from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
+from gateway.wire.hl7.mllp_incoming import MllpLimits
+from gateway.wire.hl7.mllp_server import MllpServer
 from tests.commands import START_SECONDS, gateway, served
 from tests.conftest import comes_true, until
 from tests.journey.messages import orm

@@ -12,7 +12,8 @@ from gateway.errors import Unavailable
 from gateway.simulators.ris import _ORDER_STATUS, orders, send
 from gateway.wire.hl7 import structure
 from gateway.wire.hl7.mllp_framing import MllpPeer
-from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
+from gateway.wire.hl7.mllp_incoming import MllpLimits
+from gateway.wire.hl7.mllp_server import MllpServer
 from gateway.wire.hl7.parsing import parse
 from gateway.wire.hl7.segment import Segment
 from tests.peers.mllp import mllp_send

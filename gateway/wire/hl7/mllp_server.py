@@ -1,11 +1,9 @@
-# Long: a connection from its admission to its end is one sequence.
 """An MLLP listener on asyncio: takes messages of many connections, each answered in its turn."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
@@ -15,7 +13,8 @@ from typing import Final, TypeVar
 
 from gateway.wire.access import Network, certificate_names, is_within
 from gateway.wire.hl7.mllp import COMMIT, NEGATIVE_COMMIT
-from gateway.wire.hl7.mllp_framing import CHUNK_BYTES, Deframer, MllpPeer, close, frame, peer_of, refusal_of
+from gateway.wire.hl7.mllp_framing import CHUNK_BYTES, MllpPeer, close, frame, peer_of, refusal_of
+from gateway.wire.hl7.mllp_incoming import IncomingMessages, MllpLimits, RefusedError
 from gateway.wire.listening import Listening
 from gateway.wire.patience import Patience
 from gateway.wire.places import Denial, HeldPlace, Phase, Places
@@ -25,34 +24,16 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_TRAILER_SECONDS = 2.0
-"""How long an end byte may wait for its CR; a sender that leaves it out is then taken to be done."""
-
 _FAREWELL_SECONDS = 5.0
 """How long a refused sender may go on sending before the connection is closed under it."""
 
 _FAREWELL_PAUSE = 0.002
-
-_HEAD_BYTES = 64 * 1024
-"""What is handed on of a message that is too large: enough to see whose it is."""
 
 _HANDSHAKE_SECONDS = 15.0
 
 FIRST_BYTE_SECONDS: Final = 5.0
 """A connection that is older than this and has not begun a message goes when another needs its place; one that has been
 silent for so long since its last answer, when another of its address does."""
-
-
-@dataclass(frozen=True)
-class MllpLimits:
-    max_message_bytes: int
-    idle_seconds: float
-    """Between two messages."""
-    message_seconds: float
-    """From the first to the last byte of a message, and for taking its answer."""
-    max_connections: int
-    max_connections_per_address: int | None = None
-    """None: as many as in all."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +58,6 @@ Handler = Callable[[bytes, MllpPeer], Awaitable[Answer]]
 RefusalHandler = Callable[[bytes, MllpPeer, str], Awaitable[bytes | None]]
 
 
-class _RefusedError(Exception):
-    def __init__(self, head: bytes, reason: str) -> None:
-        super().__init__(reason)
-        self.head = head
-        self.reason = reason
-
-
 class MllpServer:
     """Answers each message of each connection in order; the next is read when the last one has been answered.
 
@@ -98,7 +72,7 @@ class MllpServer:
         handler: Handler,
         limits: MllpLimits,
         *,
-        on_noise: Callable[[MllpPeer, bytes], None] | None = None,
+        on_noise: Callable[[MllpPeer, bytes], None] = lambda peer, noise: None,
         on_refused: RefusalHandler | None = None,
         on_turned_away: Callable[[MllpPeer, Denial, str], None] = lambda peer, denial, why: None,
         access: ListenerAccess = ListenerAccess(),
@@ -180,7 +154,8 @@ class MllpServer:
             peer = await self._admitted(writer)
             if peer is not None:
                 with closing(Patience()) as patience:
-                    await self._converse(place, reader, writer, peer, patience)
+                    incoming = IncomingMessages(self._limits, reader, place, patience, partial(self._on_noise, peer))
+                    await self._converse(place, incoming, reader, writer, peer)
         except OSError:
             pass  # the peer went away, also between an answer and the end of it, or does not take its answers
         finally:
@@ -214,84 +189,43 @@ class MllpServer:
     async def _converse(
         self,
         place: HeldPlace,
+        incoming: IncomingMessages,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         peer: MllpPeer,
-        patience: Patience,
     ) -> None:
         task = asyncio.current_task()
         assert task is not None
-        deframer = Deframer()
         while not self._stopping:
             try:
-                message = await self._receive(place, reader, deframer, peer, patience)
+                message = await incoming.next()
                 if message is None:
                     return
                 place.stand(Phase.WORKING)
                 self._answering.add(task)
-                answers: Answer = await self._judged(self._handler(message, peer), peer)
-                if self._release == 2:
-                    await self._send(writer, NEGATIVE_COMMIT if answers is None else COMMIT)
-                if answers is None:
+                if not await self._answer(message, writer, peer):
                     return
-                for answer in [answers] if isinstance(answers, bytes) else answers:
-                    await self._send(writer, answer)
                 place.stand(Phase.SILENT)
-            except _RefusedError as refused:
+            except RefusedError as refused:
                 self._answering.add(task)
                 await self._refuse(reader, writer, peer, refused)
                 return
             finally:
                 self._answering.discard(task)
 
-    async def _receive(
-        self, place: HeldPlace, reader: asyncio.StreamReader, deframer: Deframer, peer: MllpPeer, patience: Patience
-    ) -> bytes | None:
-        """The next message; None when the peer has closed or has been silent for too long."""
-        limits = self._limits
-        clock = asyncio.get_running_loop().time
-        silent_at, late_at, begun = clock() + limits.idle_seconds, 0.0, False
-        while True:
-            message = deframer.next()
-            if (noise := deframer.noise()) and self._on_noise:
-                self._on_noise(peer, noise)
-            if message in (COMMIT, NEGATIVE_COMMIT):
-                # Release 2: the sender confirms an answer of ours.
-                begun = False
-                continue
-            if message is not None:
-                return self._within_limit(message)
-            if len(deframer) > limits.max_message_bytes:
-                raise _RefusedError(deframer.head(_HEAD_BYTES), "too large")
-            if deframer.inside and not begun:
-                begun, late_at = True, clock() + limits.message_seconds
-                place.stand(Phase.WORKING)
-            until = min(late_at if begun else silent_at, clock() + _TRAILER_SECONDS if deframer.ending else math.inf)
-            try:
-                data = await patience.wait(reader.read(CHUNK_BYTES), until)
-            except TimeoutError:
-                return self._broken_off(deframer, "too slow")
-            except ConnectionError:
-                data = b""
-            if not data:
-                return self._broken_off(deframer, "truncated")
-            deframer.feed(data)
-
-    def _within_limit(self, message: bytes) -> bytes:
-        limit = self._limits.max_message_bytes
-        if len(message) > limit:
-            raise _RefusedError(message[:_HEAD_BYTES], "too large")
-        return message
-
-    def _broken_off(self, deframer: Deframer, reason: str) -> bytes | None:
-        if deframer.ending:
-            return self._within_limit(deframer.finish())
-        if deframer.inside:
-            raise _RefusedError(deframer.head(self._limits.max_message_bytes), reason)
-        return None
+    async def _answer(self, message: bytes, writer: asyncio.StreamWriter, peer: MllpPeer) -> bool:
+        """Whether the message was answered; what is not answered closes the connection."""
+        answers: Answer = await self._judged(self._handler(message, peer), peer)
+        if self._release == 2:
+            await self._send(writer, NEGATIVE_COMMIT if answers is None else COMMIT)
+        if answers is None:
+            return False
+        for answer in [answers] if isinstance(answers, bytes) else answers:
+            await self._send(writer, answer)
+        return True
 
     async def _refuse(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: MllpPeer, refused: _RefusedError
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: MllpPeer, refused: RefusedError
     ) -> None:
         log.warning("MLLP message from %s refused: %s", peer.host, refused.reason)
         if self._on_refused is None:

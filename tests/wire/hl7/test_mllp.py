@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from gateway.errors import Unavailable
 from gateway.wire.hl7.mllp_client import MllpClient
 from gateway.wire.hl7.mllp_framing import Deframer, MllpPeer, frame
-from gateway.wire.hl7.mllp_server import MllpLimits, MllpServer
+from gateway.wire.hl7.mllp_incoming import MllpLimits
+from gateway.wire.hl7.mllp_server import MllpServer
 from gateway.wire.places import HeldPlace
 from tests.conftest import until
 
