@@ -76,13 +76,15 @@ class Listening:
     async def start(self, host: str, port: int, *, shared: SharedPort | None = None) -> None:
         """Listen on each address of `host`; port 0 takes a free one. Raises `OSError`.
 
-        `shared`: what listens there already, also in other processes; they take turns.
+        `shared`: what listens there already, also in other processes; they take turns. Its sockets are this object's
+        from now on.
         """
         loop = asyncio.get_running_loop()
         if shared is None:
             self._sockets += await loop.run_in_executor(None, listening_sockets, host, port)
         else:
-            self._sockets += [door.dup() for door in shared.sockets]
+            # Not copies: the system takes connections for as long as any process has a socket open.
+            self._sockets += shared.sockets
             self._turns = shared.turns
             self.places.counted = shared.turns.note
             shared.turns.note(len(self.places))

@@ -22,8 +22,9 @@ PROCESSES = 2
 def ports() -> Iterator[list[SharedPort]]:
     """The port as each process has it."""
     doors, counts = listening_sockets(HOST, 0), ConnectionCounts(1, PROCESSES)
-    yield [SharedPort(doors, counts.of(0, process)) for process in range(PROCESSES)]
-    for door in doors:
+    ports = [SharedPort([door.dup() for door in doors], counts.of(0, process)) for process in range(PROCESSES)]
+    yield ports
+    for door in (*doors, *(copy for port in ports for copy in port.sockets)):
         door.close()
 
 
