@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from gateway.store.schema import deleted_studies
 
@@ -17,6 +18,11 @@ class DeletedStudy:
     """Microseconds since 1970 UTC."""
     instances: int
     """How many it had."""
+
+
+_GET: Final = select(deleted_studies.c.deleted_at, deleted_studies.c.instances).where(
+    deleted_studies.c.digest == bindparam("the_digest")
+)
 
 
 def _digest(study_uid: str) -> bytes:
@@ -33,8 +39,7 @@ def remember(connection: Connection, instances: Mapping[str, int], now: int) -> 
 
 def get(connection: Connection, study_uid: str) -> DeletedStudy | None:
     """What is known of a study that was deleted; None: it was not."""
-    columns = (deleted_studies.c.deleted_at, deleted_studies.c.instances)
-    row = connection.execute(select(*columns).where(deleted_studies.c.digest == _digest(study_uid))).first()
+    row = connection.execute(_GET, {"the_digest": _digest(study_uid)}).first()
     return None if row is None else DeletedStudy(*row)
 
 

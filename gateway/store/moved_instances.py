@@ -226,7 +226,7 @@ def _written(connection: Connection, rows: Sequence[int]) -> Iterator[Move]:
 
 
 def _written_to(connection: Connection, study_uid: StudyInstanceUID) -> list[Move]:
-    return [Move(*row) for row in connection.execute(_MOVES.where(moved_instances.c.to_study_uid == study_uid))]
+    return [Move(*row) for row in connection.execute(_MOVES_TO, {"the_study": study_uid})]
 
 
 def _copies(connection: Connection, rows: Sequence[Any], study_uid: StudyInstanceUID) -> Iterator[Copy]:
@@ -257,6 +257,7 @@ _MOVES: Final = select(
     moved_instances.c.instance, moved_instances.c.study_uid, moved_instances.c.to_study_uid,
     moved_instances.c.to_sop_uid,
 )  # fmt: skip
+_MOVES_TO: Final = _MOVES.where(moved_instances.c.to_study_uid == bindparam("the_study"))
 _twin = instances.alias("twin")
 _SEVERAL: Final = (
     select(instances.c.sop_uid)

@@ -34,7 +34,10 @@ from gateway.store.staying import stays
 
 
 def get(connection: Connection, study_uid: StudyInstanceUID) -> RowMapping | None:
-    return connection.execute(select(studies).where(studies.c.study_uid == study_uid)).mappings().first()
+    return connection.execute(_STUDY, {"the_study": study_uid}).mappings().first()
+
+
+_STUDY: Final = select(studies).where(studies.c.study_uid == bindparam("the_study"))
 
 
 def tree(connection: Connection, study: int) -> list[tuple[RowMapping, list[RowMapping]]]:
@@ -63,10 +66,10 @@ def _all_series(connection: Connection, study_row: RowMapping, *, has_moved: boo
     wanted = _INSTANCES_LEFT if has_moved else _INSTANCES_OF
     for of_series, uid, sop_class_uid, attributes in connection.execute(wanted, {"the_study": study}).fetchall():
         held.setdefault(of_series, []).append(Instance(uid, sop_class_uid, attributes))
-    named = select(series.c.id, series.c.series_uid, series.c.attributes).where(series.c.study == study)
+    named = connection.execute(_SERIES_OF, {"the_study": study})
     all_series = tuple(
         Series(uid, attributes, in_order(held.get(row, ())))
-        for row, uid, attributes in sorted(connection.execute(named), key=lambda row: series_place(row[1], row[2]))
+        for row, uid, attributes in sorted(named, key=lambda row: series_place(row[1], row[2]))
         if row in held or not has_moved
     )
     return _counting(all_series, exclusions.excluded(connection, study_row["study_uid"]))
@@ -88,9 +91,10 @@ _INSTANCES_OF: Final = (
     .join(series, series.c.id == instances.c.series)
     .where(series.c.study == bindparam("the_study"))
 )
-
-
 _INSTANCES_LEFT: Final = _INSTANCES_OF.where(stays())
+_SERIES_OF: Final = select(series.c.id, series.c.series_uid, series.c.attributes).where(
+    series.c.study == bindparam("the_study")
+)
 
 
 def load(connection: Connection, uid: StudyInstanceUID, *, taken_over: Collection[str] | None = None) -> Study | None:

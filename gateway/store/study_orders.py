@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, literal, select, union_all
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, literal, select, union_all
 
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order import Attributes
@@ -92,11 +93,13 @@ def tied(connection: Connection, clues: Clues) -> list[Tied]:
         for one in study_links.of_study(connection, StudyInstanceUID(study_uid))
     }
     ways: dict[OrderRow, TiedBy] = {row: TiedBy.HAND for row, is_linked in by_hand.items() if is_linked}
-    for order, way, authority, accession in connection.execute(_ways(clues)):
-        given = clues.numbers.get(accession, "")
-        if by_hand.get(order) is False or (TiedBy(way) in _NUMBERED and not may_be_same(given, authority)):
+    given = _given(clues)
+    for order, name, authority, accession in connection.execute(_ways(tuple(given)), given):
+        way = TiedBy[name]
+        stated = clues.numbers.get(accession, "")
+        if by_hand.get(order) is False or (way in _NUMBERED and not may_be_same(stated, authority)):
             continue
-        ways.setdefault(order, TiedBy(way))
+        ways.setdefault(order, way)
     if not ways:
         return []
     rows = connection.execute(_ORDERS, {"rows": list(ways)}).mappings().all()
@@ -109,35 +112,49 @@ def tied(connection: Connection, clues: Clues) -> list[Tied]:
 _NUMBERED: Final = (TiedBy.ACCESSION, TiedBy.REQUEST)
 
 
-def _ways(clues: Clues) -> Select[Any]:
-    """(order, what leads to it, who gave its accession number, that number), the strongest first."""
-    columns = (orders.c.authority, orders.c.accession)
-    has_patient = orders.c.patient.is_not(None)
-    ways = [
-        select(orders.c.id.label("order"), literal(TiedBy.STUDY.value).label("way"), *columns)
-        .join(procedures, procedures.c.order == orders.c.id)
-        .where(procedures.c.study_uid == clues.study_uid, has_patient)
-    ]
-    if clues.former:
-        ways.append(
-            select(orders.c.id, literal(TiedBy.FORMER.value), *columns)
-            .join(procedures, procedures.c.order == orders.c.id)
-            .where(procedures.c.study_uid.in_(sorted(clues.former)), has_patient)
-        )
-    if clues.performed_steps:
-        ways.append(
-            select(orders.c.id, literal(TiedBy.PERFORMED_STEP.value), *columns)
-            .join(performed_step_links, performed_step_links.c.order == orders.c.id)
-            .join(performed_steps, performed_steps.c.id == performed_step_links.c.performed_step)
-            .where(performed_steps.c.sop_uid.in_(sorted(clues.performed_steps)[:MOST_REQUESTED]), has_patient)
-        )
+def _given(clues: Clues) -> dict[str, Sequence[str]]:
+    """What leads to orders, by its name -> the UIDs or numbers that do, the strongest first."""
     requested = sorted(clues.numbers.keys() - {clues.accession})[:MOST_REQUESTED]
-    for way, numbers in ((TiedBy.REQUEST, requested), (TiedBy.ACCESSION, [clues.accession])):
-        if any(numbers):
-            numbered = orders.c.accession.in_(numbers)
-            ways.append(select(orders.c.id, literal(way.value), *columns).where(numbered, has_patient))
-    found = union_all(*ways).subquery()
-    return select(found.c.order, found.c.way, found.c.authority, found.c.accession)
+    given: dict[TiedBy, Sequence[str]] = {
+        TiedBy.STUDY: [clues.study_uid],
+        TiedBy.FORMER: sorted(clues.former),
+        TiedBy.PERFORMED_STEP: sorted(clues.performed_steps)[:MOST_REQUESTED],
+        TiedBy.REQUEST: requested,
+        TiedBy.ACCESSION: [clues.accession],
+    }
+    return {way.name: these for way, these in given.items() if any(these)}
+
+
+_found: Final = (orders.c.authority, orders.c.accession)
+_BY_PROCEDURE: Final = select(orders.c.id, *_found).join(procedures, procedures.c.order == orders.c.id)
+_BY_PERFORMED_STEP: Final = (
+    select(orders.c.id, *_found)
+    .join(performed_step_links, performed_step_links.c.order == orders.c.id)
+    .join(performed_steps, performed_steps.c.id == performed_step_links.c.performed_step)
+)
+_LED_BY: Final[Mapping[TiedBy, tuple[Select[Any], ColumnElement[str]]]] = {
+    TiedBy.STUDY: (_BY_PROCEDURE, procedures.c.study_uid),
+    TiedBy.FORMER: (_BY_PROCEDURE, procedures.c.study_uid),
+    TiedBy.PERFORMED_STEP: (_BY_PERFORMED_STEP, performed_steps.c.sop_uid),
+    TiedBy.REQUEST: (select(orders.c.id, *_found), orders.c.accession),
+    TiedBy.ACCESSION: (select(orders.c.id, *_found), orders.c.accession),
+}
+
+
+@cache
+def _ways(names: tuple[str, ...]) -> Select[Any]:
+    """(order, what leads to it, who gave its accession number, that number), in this order; each is given its UIDs or
+    numbers under its name. Written once: to write it takes longer than to run it."""
+    found = union_all(
+        *(
+            wanted.add_columns(literal(name).label("way")).where(
+                column.in_(bindparam(name, expanding=True)), orders.c.patient.is_not(None)
+            )
+            for name in names
+            for wanted, column in [_LED_BY[TiedBy[name]]]
+        )
+    ).subquery()
+    return select(found.c.id, found.c.way, found.c.authority, found.c.accession)
 
 
 _ORDERS: Final = (
