@@ -1,9 +1,8 @@
-# Long: two statements that belong to one write.
 """ImagingStudy resources as the gateway itself serves them, and the values they are found by."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -91,17 +90,21 @@ def keep(
         "resource": resource,
         "started_from": started.first, "started_to": started.last,
     }  # fmt: skip
-    if known is None:
-        key = connection.execute(insert(served), {"study_uid": study_uid, **values}).inserted_primary_key
-        assert key is not None
-        row = int(key[0])
-    else:
-        row = known.id
-        connection.execute(update(served).where(served.c.id == row), values)
-        connection.execute(delete(tokens).where(tokens.c.imaging_study == row))
+    row = _written(connection, study_uid, None if known is None else known.id, values)
     new = [{"imaging_study": row, **one._asdict()} for one in sorted(found_by.tokens)]
     if new:
         connection.execute(insert(tokens), new)
+
+
+def _written(connection: Connection, study_uid: StudyInstanceUID, row: int | None, values: Mapping[str, Any]) -> int:
+    """Its row, which has these values now and no tokens; None: there is none yet."""
+    if row is None:
+        key = connection.execute(insert(served), {"study_uid": study_uid, **values}).inserted_primary_key
+        assert key is not None
+        return int(key[0])
+    connection.execute(update(served).where(served.c.id == row), dict(values))
+    connection.execute(delete(tokens).where(tokens.c.imaging_study == row))
+    return row
 
 
 class NotKept(NamedTuple):

@@ -1,4 +1,3 @@
-# Long: one statement with its columns and filters.
 """Scheduled steps as worklist items, and the log of what scanners asked."""
 
 from __future__ import annotations
@@ -32,19 +31,24 @@ NOT_BEGUN: Final = frozenset({"SCHEDULED", "ARRIVED", "READY", "HELD"})
 """States in which a step expires."""
 
 
-ITEMS: Final = (
-    select(
-        steps.c.id, steps.c.state, steps.c.step_id, steps.c.modality, steps.c.station_ae, steps.c.start_date,
-        steps.c.start_time, steps.c.updated_at, steps.c.attributes.label("step"),
-        procedures.c.attributes.label("procedure"),
-        procedures.c.study_uid, procedures.c.requested_procedure_id, orders.c.attributes.label("order"),
-        orders.c.accession, orders.c.event_at, patients.c.attributes.label("patient"), patients.c.patient_id,
-        patients.c.issuer, patients.c.stamps, patients.c.former,
+def _of_steps(*columns: ColumnElement[Any]) -> Select[Any]:
+    """Steps with their procedures, orders and patients, in the order in which they are to be done."""
+    return (
+        select(*columns)
+        .join(procedures, procedures.c.id == steps.c.procedure)
+        .join(orders, orders.c.id == procedures.c.order)
+        .join(patients, patients.c.id == orders.c.patient)
+        .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
     )
-    .join(procedures, procedures.c.id == steps.c.procedure)
-    .join(orders, orders.c.id == procedures.c.order)
-    .join(patients, patients.c.id == orders.c.patient)
-    .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
+
+
+ITEMS: Final = _of_steps(
+    steps.c.id, steps.c.state, steps.c.step_id, steps.c.modality, steps.c.station_ae, steps.c.start_date,
+    steps.c.start_time, steps.c.updated_at, steps.c.attributes.label("step"),
+    procedures.c.attributes.label("procedure"),
+    procedures.c.study_uid, procedures.c.requested_procedure_id, orders.c.attributes.label("order"),
+    orders.c.accession, orders.c.event_at, patients.c.attributes.label("patient"), patients.c.patient_id,
+    patients.c.issuer, patients.c.stamps, patients.c.former,
 )  # fmt: skip
 """A row for each step with all that an answer can hold."""
 
@@ -95,16 +99,10 @@ def _raw(column: ColumnElement[Any]) -> ColumnElement[str]:
     return type_coerce(column, Text)
 
 
-_CANDIDATES: Final = (
-    select(
-        steps.c.id, steps.c.state, steps.c.station_ae, _raw(patients.c.attributes), _raw(patients.c.stamps),
-        _raw(orders.c.attributes), orders.c.event_at, _raw(patients.c.former), _raw(procedures.c.attributes),
-        _raw(steps.c.attributes),
-    )
-    .join(procedures, procedures.c.id == steps.c.procedure)
-    .join(orders, orders.c.id == procedures.c.order)
-    .join(patients, patients.c.id == orders.c.patient)
-    .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
+_CANDIDATES: Final = _of_steps(
+    steps.c.id, steps.c.state, steps.c.station_ae, _raw(patients.c.attributes), _raw(patients.c.stamps),
+    _raw(orders.c.attributes), orders.c.event_at, _raw(patients.c.former), _raw(procedures.c.attributes),
+    _raw(steps.c.attributes),
 )  # fmt: skip
 
 
@@ -263,6 +261,14 @@ def answered(connection: Connection, calling_ae: str, step_ids: Sequence[StepRow
     return {row.step: row.at for row in connection.execute(wanted)}
 
 
+_SCHEDULED: Final = _of_steps(
+    steps.c.id, steps.c.state, steps.c.step_id, steps.c.modality, steps.c.station_ae, steps.c.start_date,
+    steps.c.start_time, steps.c.updated_at, procedures.c.study_uid, procedures.c.requested_procedure_id,
+    orders.c.accession, patients.c.patient_id, patients.c.issuer, patients.c.attributes.label("patient"),
+    procedures.c.attributes.label("procedure"),
+)  # fmt: skip
+
+
 def scheduled(
     connection: Connection,
     *,
@@ -274,20 +280,7 @@ def scheduled(
     limit: int = 100,
 ) -> list[dict[str, Any]]:
     """Steps for people, in the order in which they are to be done; a step without a station is every station's."""
-    wanted = (
-        select(
-            steps.c.id, steps.c.state, steps.c.step_id, steps.c.modality, steps.c.station_ae, steps.c.start_date,
-            steps.c.start_time, steps.c.updated_at, procedures.c.study_uid, procedures.c.requested_procedure_id,
-            orders.c.accession, patients.c.patient_id, patients.c.issuer, patients.c.attributes.label("patient"),
-            procedures.c.attributes.label("procedure"),
-        )
-        .join(procedures, procedures.c.id == steps.c.procedure)
-        .join(orders, orders.c.id == procedures.c.order)
-        .join(patients, patients.c.id == orders.c.patient)
-        .where(*_shown(Visibility(tuple(hidden), first_day=first_day)))
-        .order_by(steps.c.start_date, steps.c.start_time, steps.c.id)
-        .limit(limit)
-    )  # fmt: skip
+    wanted = _SCHEDULED.where(*_shown(Visibility(tuple(hidden), first_day=first_day))).limit(limit)
     if date:
         wanted = wanted.where(steps.c.start_date == date)
     if modality:
