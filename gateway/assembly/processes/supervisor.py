@@ -212,7 +212,7 @@ class Supervisor:
             self._lines = self._lines or report["ready"]
             for other in self._children:
                 if not other.begun_at:
-                    self._start(other)
+                    other.due_at = time.monotonic()
             if not self._was_ready and all(one.is_ready for one in self._children):
                 self._was_ready = True
                 self.on_ready(self._lines or ())

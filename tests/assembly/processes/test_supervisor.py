@@ -43,6 +43,14 @@ def serve_once(place: ProcessPlace, folder: Path) -> None:
     asyncio.run(until((folder / "all").exists, what="that all serve"))
 
 
+def serve_late(place: ProcessPlace, folder: Path) -> None:
+    """Is asked to stop amid its start, and comes to its end."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    (folder / f"starts-{place.number}").touch()
+    signal.sigwait({signal.SIGTERM})
+    place.report(ready=[])
+
+
 def dies_unseen(_place: ProcessPlace, _folder: Path) -> None:
     os._exit(7)
 
@@ -85,6 +93,16 @@ async def test_all_are_started_and_a_signal_ends_all(tmp_path: Path) -> None:
     os.kill(parent.process.pid, signal.SIGTERM)
     assert await parent.next_report() == "stopped"
     await parent.ended()
+
+
+async def test_a_stop_amid_the_first_start_starts_no_other(tmp_path: Path) -> None:
+    parent = Parent(serve_late, tmp_path)
+    await until((tmp_path / "starts-1").exists, what="the first process")
+    assert parent.process.pid is not None
+    os.kill(parent.process.pid, signal.SIGTERM)
+    assert await parent.next_report() == "stopped"
+    await parent.ended()
+    assert not (tmp_path / "starts-2").exists()
 
 
 @pytest.mark.parametrize(
