@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, exists, func, insert, or_, select
+from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, delete, func, insert, select, union
 
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.moved_instance import Copy, Former, MovedInstances, moves_among
@@ -60,6 +60,8 @@ class Found:
 
     taken_over: frozenset[str] = frozenset()
     """Studies whose instances are of the study that is looked at, as was found or, where nothing was, as is written."""
+    has_copies: bool = True
+    """Whether an instance of the study that is looked at is kept more than once, or may be, by its former UIDs."""
 
     def of(self, study_uid: StudyInstanceUID) -> Found:
         """What of it concerns the instances that are kept in a study."""
@@ -163,7 +165,8 @@ _STATED: Final = (
 
 def find(connection: Connection, study_uid: StudyInstanceUID) -> Found:
     """What follows from the copies of the instances of a study, which counts as one that settles now."""
-    rows = _rows(connection, _alike(connection, study_uid))
+    several = set(connection.execute(_SEVERAL, {"the_study": study_uid}).scalars())
+    rows = _rows(connection, _alike(connection, several))
     by_row = {row.id: row for row in rows}
     written = {one.row: one for one in _written(connection, list(by_row))}
     moves = moves_among(_copies(connection, rows, study_uid))
@@ -184,6 +187,7 @@ def find(connection: Connection, study_uid: StudyInstanceUID) -> Found:
         [*void, *(one for row, one in written.items() if row not in holding and one.to in here)],
         {uid: len(former) for uid, former in refused.items()},
         frozenset(taken | {one.study_uid for one in unseen if one not in void}) - {study_uid},
+        has_copies=bool(several),
     )
 
 
@@ -196,11 +200,11 @@ def _void(connection: Connection, study_uid: StudyInstanceUID, unseen: Sequence[
     return [one for one in unseen if one.to_sop_uid in gone]
 
 
-def _alike(connection: Connection, study_uid: StudyInstanceUID) -> set[str]:
-    """SOP Instance UIDs of the instances of a study that are kept more than once or state former UIDs, and of all that
-    may be the same instances; none where these are more than `MOST_HOPS` away."""
+def _alike(connection: Connection, several: set[str]) -> set[str]:
+    """SOP Instance UIDs of instances that are kept more than once or state former UIDs, and of all that may be the same
+    instances; none where these are more than `MOST_HOPS` away."""
     known: set[str] = set()
-    new = set(connection.execute(_SEVERAL, {"the_study": study_uid}).scalars())
+    new = several
     for _ in range(MOST_HOPS + 1):
         known |= new
         found: set[str] = set()
@@ -259,19 +263,17 @@ _MOVES: Final = select(
 )  # fmt: skip
 _MOVES_TO: Final = _MOVES.where(moved_instances.c.to_study_uid == bindparam("the_study"))
 _twin = instances.alias("twin")
-_SEVERAL: Final = (
+_OF_STUDY: Final = (
     select(instances.c.sop_uid)
     .select_from(studies)
     .join(series, series.c.study == studies.c.id)
     .join(instances, instances.c.series == series.c.id)
-    .where(
-        studies.c.study_uid == bindparam("the_study"),
-        or_(
-            exists().where(_twin.c.sop_uid == instances.c.sop_uid, _twin.c.id != instances.c.id),
-            exists().where(former_uids.c.instance == instances.c.id),
-            exists().where(former_uids.c.sop_uid == instances.c.sop_uid),
-        ),
-    )
+    .where(studies.c.study_uid == bindparam("the_study"))
+)
+_SEVERAL: Final = union(
+    _OF_STUDY.join(_twin, and_(_twin.c.sop_uid == instances.c.sop_uid, _twin.c.id != instances.c.id)),
+    _OF_STUDY.join(former_uids, former_uids.c.instance == instances.c.id),
+    _OF_STUDY.join(former_uids, former_uids.c.sop_uid == instances.c.sop_uid),
 )
 _is_named: Final[BindParameter[str]] = bindparam("uids", expanding=True)
 _STATING: Final = (

@@ -84,24 +84,30 @@ def of_shared_uids(connection: Connection, study: int) -> tuple[Finding, ...]:
     A UID names one thing for ever (PS3.5 9.1). Of one patient the instance counts in one study
     (`gateway.records.moved_instance`); of different patients no rule knows which study is wrong, and both list it.
     """
-    return tuple(_shared(connection, study))
+    return (*_shared_instances(connection, study), *_shared_series(connection, study))
 
 
-def shared_by(connection: Connection, study_uid: StudyInstanceUID) -> tuple[Finding, ...]:
-    """`of_shared_uids` of the study with this Study Instance UID."""
+def shared_by(connection: Connection, study_uid: StudyInstanceUID, *, has_copies: bool = True) -> tuple[Finding, ...]:
+    """`of_shared_uids` of the study with this Study Instance UID. `has_copies` False: none of its instances is kept
+    more than once, as has just been seen."""
     row = connection.execute(_ROW, {"the_uid": study_uid}).scalar_one_or_none()
-    return of_shared_uids(connection, row) if row is not None else ()
+    if row is None:
+        return ()
+    return of_shared_uids(connection, row) if has_copies else tuple(_shared_series(connection, row))
 
 
 _ROW: Final = select(studies.c.id).where(studies.c.study_uid == bindparam("the_uid"))
 
 
-def _shared(connection: Connection, study: int) -> Iterator[Finding]:
+def _shared_instances(connection: Connection, study: int) -> Iterator[Finding]:
     for other, uid, count in connection.execute(_INSTANCES_TOO, {"the_study": study}):
         if other == study:
             yield Finding("SOPInstanceUID", f"{_counted(count, 'instance')} in more than one series of this study")
         else:
             yield Finding("SOPInstanceUID", f"{_counted(count, 'instance')} also in study {uid}; both list them")
+
+
+def _shared_series(connection: Connection, study: int) -> Iterator[Finding]:
     for _, uid, count in connection.execute(_SERIES_TOO, {"the_study": study}):
         yield Finding("SeriesInstanceUID", f"{_counted(count, 'series')} also in study {uid}; both list them")
 

@@ -69,6 +69,8 @@ class _Looked(NamedTuple):
     study: Study | None = None
     deleted: DeletedStudy | None = None
     moves: Found = NOTHING_FOUND
+    shared: Sequence[Finding] = ()
+    """That other studies have UIDs of it."""
 
 
 class ImagingStudyStation:
@@ -113,7 +115,7 @@ class ImagingStudyStation:
         Raises `NeedsPerson` when the study has no valid form in FHIR, `HeldByOrder` when its order states something
         else; the study stays, the work is parked.
         """
-        decision, until, study, deleted, moves = await self._store.read(partial(self._looked, work=work))
+        decision, until, study, deleted, moves, shared = await self._store.read(partial(self._looked, work=work))
         if not decision.settles:
             return Done(until=until, also=partial(self._wait, work=work))
         if study is None:
@@ -130,7 +132,7 @@ class ImagingStudyStation:
         codes: set[MissingCode] = set()
         bodies = {shape: await asyncio.to_thread(self._build, study, shape, findings, codes) for shape in shapes}
         remarkable = list(dict.fromkeys(findings))
-        await self._log(work, remarkable)
+        _log(work, [*remarkable, *shared])
         return Done(
             {"revision": study.revision, "because": decision.as_row()},
             lambda connection: self._deliver(connection, study, bodies, remarkable, codes, decision, found, moves),
@@ -167,7 +169,8 @@ class ImagingStudyStation:
         uid = work.subject
         moves = moved_instances.find(connection, uid)
         study = studies.load(connection, uid, taken_over=moves.taken_over)
-        return _Looked(decision, until, study, deleted_studies.get(connection, uid), moves)
+        shared = study_findings.shared_by(connection, uid, has_copies=moves.has_copies)
+        return _Looked(decision, until, study, deleted_studies.get(connection, uid), moves, shared)
 
     def _wait(self, connection: Connection, work: Work) -> None:
         settling.wait(connection, work, now=self._clock(), longest=self._longest_wait)
@@ -190,13 +193,6 @@ class ImagingStudyStation:
             return self._build(study, shape)[0], ""
         except NeedsPerson as error:
             return None, str(error)
-
-    async def _log(self, work: Work, findings: Sequence[Finding]) -> None:
-        """Places and numbers alone: values may be a patient's."""
-        shared = await self._store.read(lambda connection: study_findings.shared_by(connection, work.subject))
-        if findings or shared:
-            places = ", ".join(dict.fromkeys(str(one.place) for one in (*findings, *shared)))
-            log.warning("%s %d: findings of a study (%d): %s", work.kind, work.id, len(findings) + len(shared), places)
 
     def _build(
         self,
@@ -280,6 +276,13 @@ class ImagingStudyStation:
             connection, study.uid, resource, bytes.fromhex(digest), findable(resource, self._zone),
             revision=study.revision, now=self._clock(),
         )  # fmt: skip
+
+
+def _log(work: Work, findings: Sequence[Finding]) -> None:
+    """Places and numbers alone: values may be a patient's."""
+    if findings:
+        places = ", ".join(dict.fromkeys(str(one.place) for one in findings))
+        log.warning("%s %d: findings of a study (%d): %s", work.kind, work.id, len(findings), places)
 
 
 def _must_be_read(study: Study, moves: Found) -> bool:
