@@ -34,6 +34,9 @@ _SESSION: Final = {
     "idle_in_transaction_session_timeout": 60_000,
     "synchronous_commit": "on",
     "timezone": "UTC",
+    # What is read behind a key is what was committed last, and bytes within JSON are hexadecimal (`many_rows`).
+    "default_transaction_isolation": r"read\ committed",
+    "bytea_output": "hex",
 }
 _CONNECTION: Final = {
     "connect_timeout": 10,

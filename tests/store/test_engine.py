@@ -10,6 +10,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import ConfigError, Unavailable
@@ -98,6 +99,18 @@ async def test_what_the_address_says_is_kept(shared_postgres: str) -> None:
         return [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]  # type: ignore[attr-defined]
 
     assert await store.read(settings) == ["radiology", "on", "10s"]
+    await store.close()
+
+
+async def test_what_our_statements_rely_on_is_not_the_server_s_default(shared_postgres: str) -> None:
+    defaults = "-c%20bytea_output%3Descape%20-c%20default_transaction_isolation%3Dserializable"
+    store = await Store.open(f"{shared_postgres}&options={defaults}")
+
+    def settings(connection: Connection) -> list[object]:
+        names = ("bytea_output", "transaction_isolation")
+        return [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]
+
+    assert await store.write(settings) == ["hex", "read committed"]
     await store.close()
 
 

@@ -142,6 +142,15 @@ async def test_two_gateways_keep_each_instance_once(shared_postgres: str) -> Non
         await store.close()
 
 
+async def test_instances_are_read_whatever_the_server_writes_bytes_like(shared_postgres: str) -> None:
+    store = await Store.open(f"{shared_postgres}&options=-c%20bytea_output%3Descape")
+    both = arrival(1, 1, 1), arrival(1, 1, 2)
+    assert [one.is_new for one in [*await kept_at_once(store, *both), *await kept_at_once(store, *both)]] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    await store.close()
+
+
 @pytest.mark.parametrize("number", [1, AT_ONCE])
 async def test_instances_take_four_round_trips_however_many(shared_postgres: str, tmp_path: Path, number: int) -> None:
     """To begin, to hold the keys and read, to write, and to commit: five statements."""
