@@ -43,6 +43,8 @@ def run(
     from gateway.assembly.processes.place import ALONE
     from gateway.clock import now
 
+    # From here on files are read; what asks for a reload before one is possible is kept by the system until it is.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     settings = configuration(config)
     shares.warn_of_want(settings, shares.raise_limit())
     for door in open_doors(settings, None, now()):
@@ -65,8 +67,6 @@ async def _serve(settings: Config, reread: Callable[[], Config], place: ProcessP
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    # Before all is there, and at the end, there is nothing to reload; the process goes on.
-    loop.add_signal_handler(signal.SIGHUP, _nothing)
     watch_parent(place, stop)
     paused = paused and place.is_first
     async with app.running(settings, paused=paused, reread=reread, place=place) as gateway:
@@ -79,21 +79,18 @@ async def _serve(settings: Config, reread: Callable[[], Config], place: ProcessP
         if gateway.first_link:
             link = f"{console}{gateway.first_link}"
             lines.append(f"nobody can log in yet; the first admin sets a password, within a day: {link}")
-        report_ready(place, lines)
-        async with spared(), _reloading(gateway.reload):
-            await stop.wait()
+        async with _reloading(gateway.reload):
+            report_ready(place, lines)
+            async with spared():
+                await stop.wait()
         _end_within(settings.database.answer_seconds + GRACE_SECONDS)
         log.info("stopping: what is under way is finished or handed back")
     log.info("stopped")
 
 
-def _nothing() -> None:
-    """Of a signal that comes too early or too late."""
-
-
 @asynccontextmanager
 async def _reloading(reload: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """While the context is open, SIGHUP calls `reload`."""
+    """While the context is open, SIGHUP calls `reload`; once, if the signal came before, since it was blocked."""
     loop, tasks = asyncio.get_running_loop(), set[asyncio.Future[object]]()
 
     def begin() -> None:
@@ -102,10 +99,11 @@ async def _reloading(reload: Callable[[], Awaitable[object]]) -> AsyncIterator[N
         task.add_done_callback(tasks.discard)
 
     loop.add_signal_handler(signal.SIGHUP, begin)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     try:
         yield
     finally:
-        loop.add_signal_handler(signal.SIGHUP, _nothing)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

@@ -173,13 +173,13 @@ class Supervisor:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            for number in (*_STOPS, signal.SIGCHLD):
+            for number in (*_HANDED_ON, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             for child in self._children:
                 if child.channel is not None:
                     child.channel.close()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDED_ON)
+            # SIGHUP is kept by the system until the process can reload.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
             self.serve(place)
             code = 0
         except ConfigError as error:
