@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+import orjson
 from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select, update
 
 from gateway.errors import UnknownKey
@@ -30,6 +31,7 @@ from gateway.store import (
     study_patient,
 )
 from gateway.store.schema import instances, series, studies
+from gateway.store.statement import Statement
 from gateway.store.staying import stays
 
 
@@ -59,13 +61,13 @@ def tree(connection: Connection, study: int) -> list[tuple[RowMapping, list[RowM
 
 
 def _all_series(connection: Connection, study_row: RowMapping, *, has_moved: bool) -> tuple[Series, ...]:
-    """As `tree`, as records, without instances that are excluded or of other studies now: in one pass over plain rows,
-    of which a study may have thousands."""
+    """As `tree`, as records, without instances that are excluded or of other studies now: in one pass over the driver's
+    rows, of which a study may have thousands."""
     study = study_row["id"]
     held: dict[int, list[Instance]] = {}
     wanted = _INSTANCES_LEFT if has_moved else _INSTANCES_OF
-    for of_series, uid, sop_class_uid, attributes in connection.execute(wanted, {"the_study": study}).fetchall():
-        held.setdefault(of_series, []).append(Instance(uid, sop_class_uid, attributes))
+    for of_series, uid, sop_class_uid, written in wanted.found(connection, {"the_study": study}):
+        held.setdefault(of_series, []).append(Instance(uid, sop_class_uid, orjson.loads(written)))
     named = connection.execute(_SERIES_OF, {"the_study": study})
     all_series = tuple(
         Series(uid, attributes, in_order(held.get(row, ())))
@@ -86,12 +88,13 @@ def _counting(all_series: tuple[Series, ...], left_out: Excluded) -> tuple[Serie
     return tuple(one for one in kept if one.instances)
 
 
-_INSTANCES_OF: Final = (
+_instances_of: Final = (
     select(instances.c.series, instances.c.sop_uid, instances.c.sop_class_uid, instances.c.attributes)
     .join(series, series.c.id == instances.c.series)
     .where(series.c.study == bindparam("the_study"))
 )
-_INSTANCES_LEFT: Final = _INSTANCES_OF.where(stays())
+_INSTANCES_OF: Final = Statement(_instances_of)
+_INSTANCES_LEFT: Final = Statement(_instances_of.where(stays()))
 _SERIES_OF: Final = select(series.c.id, series.c.series_uid, series.c.attributes).where(
     series.c.study == bindparam("the_study")
 )
