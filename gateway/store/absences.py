@@ -9,8 +9,7 @@ and is asked for. Keys that another transaction could write are held before they
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Engine, Insert, Table, Update
@@ -42,14 +41,9 @@ _NUMBERS: Final[Mapping[str, Kind]] = {
 _NAME: Final = "absences"
 
 
-@contextmanager
-def noted(connection: Connection, absent: Iterable[Key]) -> Iterator[None]:
-    """Let the transaction of `connection` know what is absent, within the block."""
+def begin(connection: Connection, absent: Iterable[Key]) -> None:
+    """Let the transaction of `connection` know what is absent."""
     carrying(connection)[_NAME] = set(absent)
-    try:
-        yield
-    finally:
-        del carrying(connection)[_NAME]
 
 
 def are_absent(connection: Connection, keys: Iterable[Key]) -> bool:

@@ -10,8 +10,7 @@ removes the chain's beginning and leaves an anchor by which the rest is still pr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
@@ -65,15 +64,14 @@ def record(connection: Connection, happened: AuditEvent) -> None:
         events.append(event)
 
 
-@contextmanager
-def gathered(connection: Connection) -> Iterator[None]:
-    """Keep the events of the transaction together, and write them at the end of the block."""
-    events: list[str] = []
-    carrying(connection).update({_GATHERED: events, _SAVEPOINTS: []})
-    try:
-        yield
-    finally:
-        del carrying(connection)[_GATHERED]
+def begin(connection: Connection) -> None:
+    """Keep the events of the transaction together, which must end with `write_gathered`."""
+    carrying(connection).update({_GATHERED: [], _SAVEPOINTS: []})
+
+
+def write_gathered(connection: Connection) -> None:
+    """Write the events of the transaction, which gets no more."""
+    events: list[str] = carrying(connection).pop(_GATHERED)
     if events:
         _write(connection, events)
 

@@ -18,11 +18,11 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 def carried(connection: Connection) -> Mapping[str, Any]:
     """What `connection` carries, by name."""
-    found: Mapping[str, Any] = vars(connection).get(_NAME, _NOTHING)
+    found: Mapping[str, Any] = connection.__dict__.get(_NAME, _NOTHING)
     return found
 
 
 def carrying(connection: Connection) -> dict[str, Any]:
     """The same, to be changed."""
-    result: dict[str, Any] = vars(connection).setdefault(_NAME, {})
+    result: dict[str, Any] = connection.__dict__.setdefault(_NAME, {})
     return result

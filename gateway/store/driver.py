@@ -21,6 +21,11 @@ def call(connection: Connection, sql: str, given: Any = (), *, many: bool = Fals
     if not connection.in_transaction():
         # As SQLAlchemy does: nothing runs outside a transaction, which also keeps a reader from writing.
         connection.begin()
+    return call_at_once(connection, sql, given, many=many)
+
+
+def call_at_once(connection: Connection, sql: str, given: Any = (), *, many: bool = False) -> Any:
+    """As `call`, for what begins a transaction or runs in one."""
     raw: Any = connection.connection.dbapi_connection
     try:
         if not many:

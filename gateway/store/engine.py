@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import ConfigError
-from gateway.store.driver import statement_ms
+from gateway.store.driver import call_at_once, statement_ms
 from gateway.store.keys import keys_of, wait_for
 
 LOCK_TIMEOUT_MS: Final = 10_000
@@ -111,9 +111,9 @@ def _begin_sqlite(connection: Connection) -> None:
     # write at all.
     reading = connection.get_execution_options().get("reading", False)
     if connection.info.get("reading", False) != reading:
-        connection.exec_driver_sql(f"PRAGMA query_only={int(reading)}")
+        call_at_once(connection, f"PRAGMA query_only={int(reading)}")
         connection.info["reading"] = reading
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    call_at_once(connection, "BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _sqlite(url: URL, lock_ms: int) -> Engine:

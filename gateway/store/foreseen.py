@@ -12,8 +12,7 @@ before anything is read, or the rows themselves are (`FOR UPDATE`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Delete, Engine, Insert, Table, Update
@@ -49,14 +48,9 @@ class _Foreseen:
         self.keys: defaultdict[Subject, set[_Key]] = defaultdict(set)
 
 
-@contextmanager
-def kept(connection: Connection) -> Iterator[None]:
-    """Keep what is read beforehand for the transaction of `connection`, within the block."""
+def begin(connection: Connection) -> None:
+    """Keep what is read beforehand for the transaction of `connection`."""
     carrying(connection)[_NAME] = _Foreseen()
-    try:
-        yield
-    finally:
-        del carrying(connection)[_NAME]
 
 
 def note(connection: Connection, statement: Statement, values: Mapping[str, Any], rows: Found) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, Insert, Table
@@ -46,14 +45,9 @@ class Pending:
         """Table -> an UPDATE, with the values of each row that waits for it."""
 
 
-@contextmanager
-def gathered(connection: Connection, keys: Mapping[str, Iterator[int]]) -> Iterator[None]:
-    """Gather the rows of the transaction of `connection` within the block, which must end with `flush`."""
+def begin(connection: Connection, keys: Mapping[str, Iterator[int]]) -> None:
+    """Gather the rows of the transaction of `connection`, which must end with `flush`."""
     carrying(connection)[_NAME] = Pending(keys)
-    try:
-        yield
-    finally:
-        del carrying(connection)[_NAME]
 
 
 def add(connection: Connection, statement: Statement, table: str, values: Mapping[str, Any]) -> int | None:

@@ -14,7 +14,6 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -195,16 +194,15 @@ class Writer:
         connection = self._connection = self._connection or self._engine.connect()
         if fresh:
             limit_statements(connection, self._answer_seconds)
-        carrying(connection).pop(_ANNOUNCE, None)
         try:
             with connection.begin() as transaction:
                 if hurried:
                     execute(connection, HURRIED)
-                _work(connection, batch, run, keys)
+                due = _work(connection, batch, run, keys)
                 self._committing = True
                 transaction.commit()
             self._is_away = False
-            return frozenset(carrying(connection).pop(_ANNOUNCE, NOTHING))
+            return due
         except DBAPIError as error:
             self._disconnect()
             if is_read_only(error):
@@ -226,19 +224,26 @@ class Writer:
             job.fail(unavailable(error, kind) if isinstance(error, DBAPIError) else error)
 
 
-def _work(connection: Connection, batch: list[Job], run: Run, keys: frozenset[str] | None) -> None:
-    """Run the units of a transaction that has begun, and send what they leave. `keys`: as `Writer._attempt`."""
-    with ExitStack() as stack:
-        stack.enter_context(foreseen.kept(connection))
+def _work(connection: Connection, batch: list[Job], run: Run, keys: frozenset[str] | None) -> Due:
+    """Run the units of a transaction that has begun, and send what they leave; gives what is due. `keys`: as
+    `Writer._attempt`."""
+    carries = carrying(connection)
+    try:
+        foreseen.begin(connection)
         ahead = read_ahead.begin(connection, keys, [job.asked for job in batch if job.asked is not None])
-        stack.enter_context(absences.noted(connection, ahead.absent))
-        stack.enter_context(pending.gathered(connection, ahead.row_keys))
-        stack.enter_context(audit.gathered(connection))
+        absences.begin(connection, ahead.absent)
+        pending.begin(connection, ahead.row_keys)
+        audit.begin(connection)
         for job in batch:
             run(connection, job)
         if run is run_bare:
             # Guarded units have sent their rows, each within its savepoint; the events are of them all.
             send(connection)
+        audit.write_gathered(connection)
+        return frozenset(carries.get(_ANNOUNCE, NOTHING))
+    finally:
+        # All of it is of this transaction.
+        carries.clear()
 
 
 def announce(connection: Connection, *kinds: WorkKind) -> None:

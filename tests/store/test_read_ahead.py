@@ -18,6 +18,7 @@ from gateway.records.patient import Identity
 from gateway.records.row_ids import PatientRow
 from gateway.store import Store, absences, early, order_book, patients, read_ahead
 from gateway.store.absences import KINDS, Key
+from gateway.store.key_look import CONDITIONS
 from gateway.store.order_book import Numbers
 from gateway.store.read_ahead import Asked, asked
 from gateway.store.schema import studies
@@ -25,6 +26,7 @@ from tests.one_transaction import at_once
 from tests.store.round_trips import writing
 
 T = TypeVar("T")
+NO_TABLE = ("SCAN CONSTANT ROW", "SCAN json_each VIRTUAL TABLE")
 MUSTER, OTHER = Identity("P1", "HOSP"), Identity("P1", "OTHER")
 
 
@@ -162,25 +164,27 @@ def test_what_a_database_refuses_is_left_to_the_unit(text: str) -> None:
     assert asked([("accession", "Ä1", "")], lambda: ()) is not None
 
 
-async def test_each_key_is_looked_for_by_an_index(sqlite_url: str) -> None:
+@pytest.mark.parametrize("number", [1, 2])
+async def test_each_key_is_looked_for_by_an_index(sqlite_url: str, number: int) -> None:
     store = await Store.open(sqlite_url)
+    wanted = [asks(*((kind, f"A{one}", "B") for kind in CONDITIONS)) for one in range(number)]
 
     def plan(connection: Connection) -> list[str]:
         sent: list[tuple[str, Any]] = []
         raw: Any = connection.connection.dbapi_connection
         raw.set_trace_callback(lambda sql: sent.append((sql, ())))
-        read_ahead.begin(connection, frozenset(), [asks(patients.key_of(MUSTER))])
+        read_ahead.begin(connection, frozenset(), wanted)
         raw.set_trace_callback(None)
         return [row[-1] for sql, _ in sent for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}")]
 
     lines = await store.write(plan)
     await store.close()
-    assert len([line for line in lines if line.startswith("SEARCH")]) >= len(read_ahead._CONDITIONS)
-    assert [line for line in lines if line.startswith("SCAN") and "VIRTUAL TABLE" not in line] == []
+    assert len([line for line in lines if line.startswith("SEARCH")]) >= len(CONDITIONS)
+    assert [line for line in lines if line.startswith("SCAN") and not line.startswith(NO_TABLE)] == []
 
 
 def test_each_table_that_is_looked_into_ends_what_was_noted_when_it_is_written() -> None:
-    for kind, condition in read_ahead._CONDITIONS.items():
+    for kind, condition in CONDITIONS.items():
         for table in re.findall(r"FROM (\w+)", condition):
             assert kind in KINDS[table], (kind, table)
 
