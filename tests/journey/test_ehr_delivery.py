@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 from sqlalchemy import Connection
 
+from bench.ports import free_port
 from gateway.assembly import process as app
 from gateway.config.ehrs import Ehr
 from gateway.config.receiver import Retry
@@ -144,7 +145,7 @@ async def test_refusal_is_parked_with_its_outcome_and_replayed(start: Start) -> 
 @sqlite
 async def test_ehr_away_gets_the_latest_version_once(start: Start) -> None:
     """What is under way is let finish; so the pauses are long here, and no try meets the next version by chance."""
-    async with EhrSimulator() as ehr, start(ehrs=[_patient(ehr.url)]) as gateway:
+    async with EhrSimulator(free_port()) as ehr, start(ehrs=[_patient(ehr.url)]) as gateway:
         await ehr.refuse()
         [order] = ris.orders(15, 1)
         await ris.send("127.0.0.1", gateway.hl7_ports["ris"], [order.hl7()])

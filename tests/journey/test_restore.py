@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
+from bench.ports import free_port
 from gateway.assembly import process as app
 from gateway.config.studies import Studies
 from gateway.config.tree import Config
@@ -91,7 +92,7 @@ async def test_a_delivery_that_the_backup_holds_as_waiting_makes_no_second_resou
     """The EHR has it, and one after it; the database that is restored remembers neither."""
     [exam] = ris.orders(1, 1)
     copy = tmp_path / "copy.db"
-    async with EhrSimulator() as ehr:
+    async with EhrSimulator(free_port()) as ehr:
         await ehr.refuse()
         async with app.running(configured(database_url, ehr.url, write)) as gateway:
             await order(gateway, exam)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_port
 from gateway.assembly import process as app
 from gateway.clock import now
 from gateway.config.destinations import Destination, DestinationRetry
@@ -263,9 +264,7 @@ async def test_a_refusal_waits_for_a_person_with_the_words_of_the_ris(start: Sta
 
 async def test_a_ris_that_is_down_holds_nothing_else_and_gets_all_of_it_in_order(start: Start) -> None:
     async with RisListener() as other:
-        down = RisListener()
-        async with down:
-            pass
+        down = RisListener(free_port())
         async with start(**sections(down, other)) as gateway:
             await ordered(gateway)
             await perform(gateway)
@@ -282,9 +281,7 @@ async def test_a_ris_that_is_down_holds_nothing_else_and_gets_all_of_it_in_order
 
 
 async def test_a_stop_between_keeps_what_is_due(start: Start) -> None:
-    down = RisListener()
-    async with down:
-        pass
+    down = RisListener(free_port())
     async with start(**sections(down)) as gateway:
         await ordered(gateway)
         await perform(gateway)

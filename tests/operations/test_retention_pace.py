@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy.sql import literal
 
 from gateway.operations.retention_pace import LOOK_SECONDS, Beside, Pace
 from gateway.store import Store
+from tests.conftest import until
 
 WORK_SECONDS = 0.01
 PACE = Pace(share=0.1)
@@ -39,7 +41,10 @@ async def test_units_and_reads_leave_nine_tenths_to_others_that_write(
     monkeypatch.setattr("gateway.operations.retention_pace.OTHERS_AT_ONCE", 0)
     beside = Beside(store, PACE, None)
     writing = asyncio.create_task(others(store))
-    await asyncio.sleep(2 * LOOK_SECONDS)
+    await until(lambda: store.units, what="a unit of others")
+    await asyncio.sleep(LOOK_SECONDS)
+    await beside.read(work)
+    monkeypatch.setattr("gateway.operations.retention_pace.LOOK_SECONDS", math.inf)
     for act in (beside.write, beside.read):
         await act(work)
         begun = time.monotonic()
@@ -50,7 +55,7 @@ async def test_units_and_reads_leave_nine_tenths_to_others_that_write(
 
 
 async def test_alone_they_go_on_at_once(store: Store) -> None:
-    beside = Beside(store, Pace(share=1e-6), None)
+    beside = Beside(store, Pace(unit_seconds=60, share=1e-6), None)
     async with asyncio.timeout(120):
         for _ in range(3):
             await beside.write(work, rows=8)

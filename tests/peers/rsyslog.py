@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bench.ports import free_port
 from tests.conftest import comes_true
 from tests.peers.openssl import Authority
 
@@ -26,10 +26,7 @@ action(type="omfile" file="{written}" template="whole")
 async def rsyslog(folder: Path, authority: Authority) -> AsyncIterator[tuple[int, Path]]:
     """Its port, and the file with a line for each message as it came."""
     issued, written = authority.issue("rsyslog"), folder / "rsyslog.out"
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
-    file = folder / "rsyslog.conf"
+    port, file = free_port(), folder / "rsyslog.conf"
     file.write_text(
         _CONFIGURATION.format(
             folder=folder, ca=authority.certificate, certificate=issued.certificate, key=issued.key, port=port,

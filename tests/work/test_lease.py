@@ -185,6 +185,7 @@ async def test_a_database_that_does_not_tell_is_no_receiver_that_is_silent(store
 
     async with working(store, clock, test=Handling(send, first_retry_seconds=1)):
         number = await add(store, clock.now)
+        await until(lambda: outcomes, what="the try, during which nobody can read")
         await reach(store, number, "pending", tries=1)
         clock.pass_seconds(1)
         await reach(store, number, "done", tries=2)

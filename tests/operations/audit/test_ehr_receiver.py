@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from bench.ports import free_port
 from gateway.clock import now
 from gateway.errors import NeedsPerson
 from gateway.operations.audit import shipping
@@ -167,7 +168,7 @@ async def test_without_a_login_events_wait(store: Store) -> None:
 
 @sqlite
 async def test_what_waits_is_sent_when_the_ehr_is_back(store: Store) -> None:
-    async with EhrSimulator() as ehr, shipped(store, ehr.url):
+    async with EhrSimulator(free_port()) as ehr, shipped(store, ehr.url):
         await ehr.refuse()
         await happen(store, 1, 25)
         await eventually(store, lambda one: one.away_since, "the outage")
@@ -179,7 +180,7 @@ async def test_what_waits_is_sent_when_the_ehr_is_back(store: Store) -> None:
 
 @sqlite
 async def test_of_too_many_the_oldest_are_skipped(store: Store) -> None:
-    async with EhrSimulator() as ehr, shipped(store, ehr.url, most_waiting=5):
+    async with EhrSimulator(free_port()) as ehr, shipped(store, ehr.url, most_waiting=5):
         await ehr.refuse()
         await happen(store, 1, 12)
         await eventually(store, lambda one: one.away_since, "the outage")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select, update
 
+from bench.ports import free_port
 from gateway.clock import now
 from gateway.operations.audit import shipping
 from gateway.operations.audit.dicom_message import AuditSource
@@ -127,9 +127,7 @@ async def test_a_receiver_may_ask_for_our_certificate(store: Store, authority: A
 
 async def test_what_waits_is_sent_when_the_repository_is_back(store: Store, authority: Authority) -> None:
     issued = authority.issue("siem")
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
+    port = free_port()
     async with shipped(store, tls(authority, port)):
         await happen(store, 1, 10)
         await eventually(store, lambda one: one.reason, "the failure")
@@ -148,9 +146,7 @@ def _accession(body: bytes) -> str:
 
 
 async def test_of_too_many_the_oldest_are_skipped_and_that_is_recorded(store: Store, authority: Authority) -> None:
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
+    port = free_port()
     async with shipped(store, tls(authority, port), most_waiting=5):
         await happen(store, 1, 12)
         await eventually(store, lambda one: one.reason, "the failure")
@@ -268,9 +264,7 @@ def _let_go(connection: Connection) -> None:
 
 async def test_while_a_repository_is_away_too_many_events_are_skipped(store: Store, authority: Authority) -> None:
     """Retention waits for those that are not sent: it must not wait without end."""
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
+    port = free_port()
     async with shipped(store, tls(authority, port), most_waiting=5):
         await happen(store, 1, 12)
         await eventually(store, lambda one: one.skipped == 8, "what is skipped")
@@ -302,9 +296,7 @@ async def test_an_hour_of_load_without_the_repository(
 ) -> None:
     """The hour is of the test's clock: 1,200 orders, of which nothing waits anywhere but in the trail itself."""
     monkeypatch.setattr(shipping, "BATCH", 100)
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
+    port = free_port()
     async with shipped(store, tls(authority, port), most_waiting=10_000):
         await happen(store, 1, 1)
         await eventually(store, lambda one: one.reason, "the failure")

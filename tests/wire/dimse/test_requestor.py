@@ -67,8 +67,12 @@ async def scripted(script: Script) -> AsyncIterator[tuple[int, list[bytes]]]:
     await asyncio.gather(*(one.wait() for one in ends))
 
 
-def peer_at(port: int, seconds: float = 5.0) -> RequestedPeer:
-    return RequestedPeer(HOST, port, "RUDE", "GATEWAY", Timeouts(seconds, seconds, seconds, 0.3))
+def peer_at(port: int, associate: float = 120.0, response: float = 120.0) -> RequestedPeer:
+    return RequestedPeer(HOST, port, "RUDE", "GATEWAY", Timeouts(120.0, associate, response, 0.3))
+
+
+SILENCES = {"no A-ASSOCIATE response within": (0.5, 120.0), "no C-ECHO response within": (120.0, 0.5)}
+"""How long each is waited for."""
 
 
 async def echo(peer: RequestedPeer) -> operations.Response:
@@ -123,7 +127,7 @@ def answers(*data: bytes, close: bool = False) -> Script:
 async def test_errors_name_who_refuses_and_why(pdus: list[bytes], kind: type[Exception], words: str) -> None:
     async with scripted(answers(*pdus)) as (port, _):
         with pytest.raises(kind, match=words) as caught:
-            await echo(peer_at(port, 0.5))
+            await echo(peer_at(port, *SILENCES.get(words, ())))
         assert f"RUDE@{HOST}:{port}" in str(caught.value)
 
 
@@ -135,12 +139,18 @@ async def test_a_peer_that_closes_in_the_middle(pdus: list[bytes]) -> None:
 
 
 async def test_silence_and_cancellation_end_with_an_abort() -> None:
-    async with scripted(answers(associate_ac(), b"")) as (port, rest):
-        asking = asyncio.create_task(echo(peer_at(port, 60)))
-        await until(lambda: not asking.done())
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await asking
+    asked = asyncio.Event()
+
+    async def play(peer: RawPeer) -> None:
+        await answers(associate_ac(), b"")(peer)
+        asked.set()
+
+    async with scripted(play) as (port, rest):
+        asking = asyncio.create_task(echo(peer_at(port)))
+        await asked.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
         await until(lambda: bool(rest))
     assert rest == [USER_ABORT]
 

@@ -142,7 +142,8 @@ async def test_the_end_from_the_peer_in_each_state(state: State, end: str) -> No
 
 @pytest.mark.parametrize("state", [State.STA2, State.STA13])
 async def test_the_artim_timer(state: State) -> None:
-    async with serving(artim_seconds=0.2) as server, raw_peer.connected(server.port) as peer:
+    artim_seconds = 0.2 if state is State.STA2 else 120
+    async with serving(artim_seconds=artim_seconds) as server, raw_peer.connected(server.port) as peer:
         server.farewell_seconds = 0.2
         if state is State.STA13:
             peer.send(PDUS["P-DATA-TF"])
