@@ -95,8 +95,12 @@ class InstanceKeeping:
 
         try:
             kept = await self._store.write(keep, asked_by(arrival))
-        except Unavailable as error:
-            raise type(error)("the database is away; send again") from error
+        except BaseException as error:
+            if began is not None:
+                self._transfers.not_kept(sender, arrival)
+            if isinstance(error, Unavailable):
+                raise type(error)("the database is away; send again") from error
+            raise
         self._transfers.count(sender, arrival, is_new=kept.is_new)
         return arrival
 

@@ -21,12 +21,14 @@ class _Transfer:
     began_at: int
     patient_id: str
     accession_number: str
+    has_begun: bool = False
+    """An instance has the event of the beginning."""
     classes: Counter[str] = field(default_factory=Counter)
     new: int = 0
 
 
 class Transfers:
-    """`began` and `count` for each instance, `ended` with each transfer; events go to `note`."""
+    """`began`, then `count` or `not_kept` for each instance, `ended` with each transfer; events go to `note`."""
 
     def __init__(self, note: Callable[[AuditEvent], None]) -> None:
         self._note = note
@@ -36,17 +38,26 @@ class Transfers:
         """The event of a study of which the transfer has brought nothing yet; recorded with the instance."""
         _, studies = self._open.setdefault(id(sender.transfer), (sender, {}))
         known = studies.get(arrival.study_uid)
-        if known is not None and arrival.received_at - known.began_at < MOST_MICROS:
-            return None
-        if known is not None:
+        if known is not None and arrival.received_at - known.began_at >= MOST_MICROS:
             self._note(_event(sender, arrival.study_uid, known, arrival.received_at))
+            known = None
         patient = str(arrival.study.get("PatientID") or "")
-        made = _Transfer(arrival.received_at, patient, str(arrival.study.get("AccessionNumber") or ""))
-        studies[arrival.study_uid] = made
+        if known is None:
+            known = _Transfer(arrival.received_at, patient, str(arrival.study.get("AccessionNumber") or ""))
+            studies[arrival.study_uid] = known
+        if known.has_begun:
+            return None
+        known.has_begun = True
         return AuditEvent(
             AuditKind.BEGINNING_TRANSFER, Action.EXECUTE, arrival.received_at, _actor(sender),
             patients=(patient,) if patient else (), studies=(arrival.study_uid,),
         )  # fmt: skip
+
+    def not_kept(self, sender: Sender, arrival: InstanceArrival) -> None:
+        """An instance that had the event of the beginning was taken back: the next has the event."""
+        _, studies = self._open.get(id(sender.transfer), (sender, {}))
+        if (transfer := studies.get(arrival.study_uid)) is not None:
+            transfer.has_begun = False
 
     def count(self, sender: Sender, arrival: InstanceArrival, *, is_new: bool) -> None:
         """An instance is kept, or was here already."""
@@ -59,7 +70,8 @@ class Transfers:
         """The transfer of `sender` has ended."""
         _, studies = self._open.pop(id(sender.transfer), (sender, {}))
         for study_uid, transfer in studies.items():
-            self._note(_event(sender, study_uid, transfer, now))
+            if transfer.has_begun or transfer.classes:
+                self._note(_event(sender, study_uid, transfer, now))
 
 
 def _actor(sender: Sender) -> Actor:
