@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from gateway.assembly.listening_ports import DICOM, DICOM_TLS, HTTP, key_of_listener
-from gateway.assembly.processes.place import ProcessPlace
+from gateway.assembly.processes.neighbours import Neighbours
 from gateway.operations.state.components import Component
 from gateway.wire.dimse import DimseServer
 from gateway.wire.hl7.mllp_server import MllpServer
@@ -18,9 +18,10 @@ async def components(
     dicom: DimseServer,
     working: asyncio.Task[None],
     jumps: ClockWatch,
-    place: ProcessPlace,
+    neighbours: Neighbours,
 ) -> dict[str, Component]:
     """Of a gateway of several processes: the connections of all of them, and how many serve."""
+    place = neighbours.place
     shared = {key: port.turns for key, port in place.ports.items()}
 
     def connections(key: str, own: int) -> int:
@@ -38,7 +39,10 @@ async def components(
     states["worker"] = Component(not working.done(), "stopped" if working.done() else "working")
     states["clock"] = Component(True, jumps.shown())
     if HTTP in shared:
-        states["processes"] = Component(
-            True, f"{shared[HTTP].present} of {place.of} serve; process {place.number} answers"
-        )
+        await neighbours.look()
+        silent = neighbours.silent
+        serving = shared[HTTP].present - len(silent)
+        hang = "".join(f"; process {number} does not answer" for number in sorted(silent))
+        detail = f"{serving} of {place.of} serve; process {place.number} answers{hang}"
+        states["processes"] = Component(True, detail, is_whole=serving == place.of)
     return states

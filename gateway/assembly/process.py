@@ -62,10 +62,9 @@ from gateway.mapping.in_force import MappingsInForce
 from gateway.observe import metrics
 from gateway.operations.audit.watching import ChainWatch
 from gateway.operations.reloading import Reloaded
-from gateway.operations.state.part import State
 from gateway.operations.state.reading import state_of
 from gateway.operations.state.shared import SharedState
-from gateway.operations.state.sources import Process, Sources
+from gateway.operations.state.sources import Process
 from gateway.pixels.pool import Pool
 from gateway.records.work import WorkKind
 from gateway.store import Store
@@ -152,9 +151,9 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
         config, store, arrival, clock, stack, worklist, performed, refused, parts.commitment, parts.place
     )
     reloader = Reloader(config, reread, reloadable, clock, on_reload=partial(_note_reload, parts))
-    components = partial(components_of, listeners, dicom, working, jumps, parts.place)
     neighbours = Neighbours(parts.place, partial(silences_of, kinds, store))
     await neighbours.begin(stack)
+    components = partial(components_of, listeners, dicom, working, jumps, neighbours)
     silences, chain = neighbours.all_silences, _watch_chain(parts).standing
     process = Process(components, silences, refused.seen, reloader.loaded, chain, seen_of(keeping))
     doors = Doors.of(config, store, clock, reloadable.tokens, stack)
@@ -281,7 +280,7 @@ async def _start_http(
         receivers=receivers_of(config),
         views=page_views(config, store, mappings, clock, pictures_of(config, parts.pool)),
         zone=config.site.zone,
-        state=SharedState(partial(_state, store, sources, neighbours)),
+        state=SharedState(partial(state_of, store, sources)),
         all_metrics=neighbours.all_metrics,
         system=system_of(config, reloader, parts.place),
         message_tools=partial(message_tools, config, store, mappings, clock),
@@ -297,8 +296,3 @@ def _start_page_jobs(parts: _Parts) -> None:
     if parts.config.facade.enabled:
         filling = partial(fill_facade, parts.store, parts.clock)
         parts.start("facade", keep_trying("the first filling of the facade", filling))
-
-
-async def _state(store: Store, sources: Sources, neighbours: Neighbours) -> State:
-    await neighbours.look()
-    return await state_of(store, sources)

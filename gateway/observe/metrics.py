@@ -268,6 +268,12 @@ PARTS: Final = Gauge(
     ("kind", "name"),
     registry=REGISTRY,
 )
+PROCESS_ANSWERED: Final = Gauge(
+    "gateway_process_answered",
+    "1 for each of several processes whose counts are on this page, 0 where it did not answer.",
+    ("process",),
+    registry=REGISTRY,
+)
 DATABASE_UP: Final = Gauge("gateway_database_up", "1 when the database answered this scrape.", registry=REGISTRY)
 
 DATABASE_WRITABLE: Final = Gauge(

@@ -18,7 +18,7 @@ from gateway.observe import metrics
 
 _OF_ALL: Final = (
     metrics.OUTBOX, metrics.STUDIES_BY_ORDER, metrics.PARTS, metrics.DATABASE_UP, metrics.SILENT_STEPS,
-    metrics.SPOOL_FILES, metrics.SPOOL_BYTES,
+    metrics.SPOOL_FILES, metrics.SPOOL_BYTES, metrics.PROCESS_ANSWERED,
 )  # fmt: skip
 _NAMES_OF_ALL: Final = frozenset(family.name for one in _OF_ALL for family in one.collect())
 

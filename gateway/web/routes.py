@@ -32,9 +32,9 @@ from gateway.web.requests import NoParameters, RequestParameters
 from gateway.web.streams import Streams
 
 
-async def alone(page: bytes) -> bytes:
-    """`page`, where there is no other process."""
-    return page
+async def alone(page: Callable[[], bytes]) -> bytes:
+    """What `page` gives, where there is no other process."""
+    return page()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,8 @@ class RouteContext:
     """By which connection and session it comes."""
     note: Callable[[AuditEvent], None] = lambda event: None
     """Records an event of the audit trail soon."""
-    all_metrics: Callable[[bytes], Awaitable[bytes]] = alone
-    """The page of metrics of this process -> that of all processes of the gateway."""
+    all_metrics: Callable[[Callable[[], bytes]], Awaitable[bytes]] = alone
+    """What gives the page of metrics of this process -> the page of all processes of the gateway."""
 
 
 Handler = Callable[[RouteContext, Any], Awaitable[Answer | web.Response]]

@@ -119,7 +119,7 @@ def build(
     system: System = NO_SYSTEM,
     message_tools: Callable[[], MessageTools] | None = None,
     note: Callable[[AuditEvent], None] = lambda event: None,
-    all_metrics: Callable[[bytes], Awaitable[bytes]] = alone,
+    all_metrics: Callable[[Callable[[], bytes]], Awaitable[bytes]] = alone,
 ) -> web.Application:
     """The console over `store`. `replay_message` works on a kept message again and returns its new MSA-1;
     `why` says what keeps the order of an accession number off the scanner of an AE title, None if there is no order;

@@ -62,6 +62,10 @@ class Turns:
         fewest = min(self._numbers)
         return bool(self._numbers[self._mine] - fewest <= fewest // 4)
 
+    def has(self, process: int) -> bool:
+        """Whether a process accepts."""
+        return bool(self._numbers[process] != ABSENT)
+
     @property
     def present(self) -> int:
         """How many processes accept."""

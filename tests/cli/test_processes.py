@@ -93,9 +93,13 @@ async def test_both_processes_serve_every_port_and_a_stop_drains_both(
         await all_delivered(store)
         assert held(ehr) == {f"urn:oid:{exam.study_uid}": 1}
         assert await count(store, performed_steps) == 1
-        ready = await ports.asked("/health/ready")
+        os.kill(processes_of(running.pid)[1], signal.SIGSTOP)
+        hangs = "1 of 2 serve; process 1 answers; process 2 does not answer"
+        await comes_true(lambda: ports.asked("/health/ready"), lambda ready: hangs in ready)
+        assert 'gateway_process_answered{process="2"} 0.0' in await ports.asked("/metrics")
+        os.kill(processes_of(running.pid)[1], signal.SIGCONT)
+        ready = await comes_true(lambda: ports.asked("/health/ready"), lambda ready: "2 of 2 serve" in ready)
         assert f"port {ports.hl7}, {senders} connections" in ready
-        assert "2 of 2 serve" in ready
         await ports.asked("/api/reload", "POST")
         await until(lambda: reloads(running, 1) == reloads(running, 2) == 1, what="a reload of both")
         running.signal(signal.SIGTERM)

@@ -38,19 +38,31 @@ class Neighbours:
     _others: list[list[tuple[str, int | None, int | None]]] = field(default_factory=list)
     """What they answered last: kind of work, and the moments of its `Silence`."""
 
+    silent: frozenset[int] = frozenset()
+    """Processes that accept connections, and did not answer when they were asked last: they hang, or are stopped."""
+
     async def begin(self, stack: AsyncExitStack) -> None:
-        """Answer until `stack` ends. Raises `OSError`."""
+        """Answer until `stack` ends."""
         if self.place.folder is None:
             return
-        server = await asyncio.start_unix_server(self._answer, self._path(self.place.number))
+        path = self._path(self.place.number)
+        try:
+            server = await asyncio.start_unix_server(self._answer, path)
+        except OSError as error:
+            log.warning(
+                "the other processes get no answer of this one, their metrics are without it: %s: %s", path, error
+            )
+            return
         stack.callback(server.close)
 
-    async def all_metrics(self, own: bytes) -> bytes:
-        """The page of metrics of all processes; `own`: of this one."""
+    async def all_metrics(self, own: Callable[[], bytes]) -> bytes:
+        """The page of metrics of all processes that answer; `own` gives that of this one."""
         if self.place.folder is None:
-            return own
+            return own()
         pages = {number: page.encode() for number, page in (await self._ask_others(_METRICS)).items()}
-        return together({**pages, self.place.number: own}, self.place.number)
+        for number in range(1, self.place.of + 1):
+            metrics.PROCESS_ANSWERED.labels(number).set(number in pages or number == self.place.number)
+        return together({**pages, self.place.number: own()}, self.place.number)
 
     async def look(self) -> None:
         """Ask the others how receivers answer them, for `all_silences`."""
@@ -83,7 +95,16 @@ class Neighbours:
         """The answers of the processes that answer, by their numbers."""
         numbers = [number for number in range(1, self.place.of + 1) if number != self.place.number]
         answers = await asyncio.gather(*(self._ask(number, question) for number in numbers))
-        return {number: answer for number, answer in zip(numbers, answers, strict=True) if answer is not None}
+        found = {number: answer for number, answer in zip(numbers, answers, strict=True) if answer is not None}
+        self._note(frozenset(one for one in numbers if one not in found and self.place.accepts(one)))
+        return found
+
+    def _note(self, silent: frozenset[int]) -> None:
+        for number in sorted(silent - self.silent):
+            log.warning("process %d accepts connections and does not answer: metrics and pages are without it", number)
+        for number in sorted(self.silent - silent):
+            log.info("process %d answers, or has ended", number)
+        self.silent = silent
 
     async def _ask(self, number: int, question: bytes) -> Any:
         try:

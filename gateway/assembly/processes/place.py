@@ -41,6 +41,10 @@ class ProcessPlace:
         """Let the other processes read the files of the configuration again."""
         self.report(reload=self.number)
 
+    def accepts(self, number: int) -> bool:
+        """Whether a process has started and not ended: it accepts at every port."""
+        return all(port.turns.has(number - 1) for port in self.ports.values())
+
     def share_of(self, limit: int) -> int:
         """What this process has of a limit of the whole gateway: the shares of all come to it. 0: others have all."""
         return (limit + self.of - self.number) // self.of

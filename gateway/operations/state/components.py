@@ -25,7 +25,10 @@ class Component:
     """One part of the gateway, such as a listener. `detail` may be read without a login."""
 
     ok: bool
+    """False: the gateway cannot do its work."""
     detail: str
+    is_whole: bool = True
+    """False: the gateway works, and a person should look."""
 
 
 async def examine(

@@ -186,7 +186,7 @@ def _of_process(components: Mapping[str, Component], process: Process | None) ->
     parts = []
     for name, component in components.items():
         kind = KIND_OF.get(name, Kind.GATEWAY)
-        level = Level.GOOD if component.ok else Level.BAD
+        level = Level.BAD if not component.ok else Level.GOOD if component.is_whole else Level.WARN
         parts.append(Part(kind, "" if name in KIND_OF or name == "gateway" else name, level, component.detail))
     if process is None:
         return parts

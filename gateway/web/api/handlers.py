@@ -76,7 +76,7 @@ async def show_metrics(context: RouteContext, parameters: requests.NoParameters)
         waiting, standings = None, {}
     parts = (await context.state()).parts
     metrics.show_parts((part.kind.value, part.name, SEVERITY[part.level]) for part in parts)
-    page = await context.all_metrics(metrics.render(waiting, standings))
+    page = await context.all_metrics(partial(metrics.render, waiting, standings))
     return web.Response(body=page, content_type="text/plain", charset="utf-8")
 
 

@@ -13,6 +13,7 @@ from gateway.observe import metrics
 from gateway.operations.state.sources import Silence
 from gateway.records.work import delivery_to
 
+STATED = ((1, 1.0), (2, 1.0), (3, 0.0))
 KIND, OTHER = delivery_to("main"), delivery_to("other")
 
 
@@ -40,14 +41,30 @@ async def test_a_receiver_is_away_unless_it_has_answered_any_process_since(
         assert asker.all_silences() == {KIND: shown, OTHER: Silence(9)}
 
 
-async def test_metrics_are_those_of_all_that_answer(tmp_path: Path) -> None:
+async def test_metrics_are_those_of_all_that_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     asked, asker = of(2, tmp_path, {}), of(1, tmp_path, {})
     async with AsyncExitStack() as stack:
         await asked.begin(stack)
-        page = (await asker.all_metrics(metrics.render([]))).decode()
+        page = (await asker.all_metrics(lambda: metrics.render([]))).decode()
+        await asker.look()
     for number in (1, 2):
         assert f'process_cpu_seconds_total{{process="{number}"}}' in page
-    assert 'process="3"' not in page
+    assert 'process_cpu_seconds_total{process="3"}' not in page
+    answered = [f'gateway_process_answered{{process="{number}"}} {is_there}' in page for number, is_there in STATED]
+    assert all(answered), page
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        "process 3 accepts connections and does not answer"
+    ]
+
+
+async def test_a_process_that_cannot_be_asked_serves(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    async with AsyncExitStack() as stack:
+        await of(1, folder, {}).begin(stack)
+    [line] = caplog.messages
+    assert line.startswith("the other processes get no answer of this one, their metrics are without it: ")
+    assert line.endswith(f"{folder}/1: AF_UNIX path too long")
 
 
 async def test_alone_nobody_is_asked() -> None:
@@ -56,4 +73,4 @@ async def test_alone_nobody_is_asked() -> None:
         await alone.begin(stack)
         await alone.look()
         assert alone.all_silences() == {KIND: Silence(1)}
-        assert await alone.all_metrics(b"page") == b"page"
+        assert await alone.all_metrics(lambda: b"page") == b"page"
