@@ -21,8 +21,7 @@ async def components(
     neighbours: Neighbours,
 ) -> dict[str, Component]:
     """Of a gateway of several processes: the connections of all of them, and how many serve."""
-    place = neighbours.place
-    shared = {key: port.turns for key, port in place.ports.items()}
+    shared = {key: port.turns for key, port in neighbours.place.ports.items()}
 
     def connections(key: str, own: int) -> int:
         return shared[key].total if key in shared else own
@@ -39,10 +38,15 @@ async def components(
     states["worker"] = Component(not working.done(), "stopped" if working.done() else "working")
     states["clock"] = Component(True, jumps.shown())
     if HTTP in shared:
-        await neighbours.look()
-        silent = neighbours.silent
-        serving = shared[HTTP].present - len(silent)
-        hang = "".join(f"; process {number} does not answer" for number in sorted(silent))
-        detail = f"{serving} of {place.of} serve; process {place.number} answers{hang}"
-        states["processes"] = Component(True, detail, is_whole=serving == place.of)
+        states["processes"] = await _processes(neighbours, shared[HTTP].present)
     return states
+
+
+async def _processes(neighbours: Neighbours, present: int) -> Component:
+    await neighbours.look()
+    place, silent = neighbours.place, neighbours.silent
+    serving = present - len(silent)
+    hang = "".join(f"; process {number} does not answer" for number in sorted(silent))
+    return Component(
+        True, f"{serving} of {place.of} serve; process {place.number} answers{hang}", is_whole=serving == place.of
+    )

@@ -49,8 +49,9 @@ class Neighbours:
         try:
             server = await asyncio.start_unix_server(self._answer, path)
         except OSError as error:
+            why = error.strerror or str(error)
             log.warning(
-                "the other processes get no answer of this one, their metrics are without it: %s: %s", path, error
+                "the other processes get no answer of this one, their metrics are without it: %s: %s", path, why
             )
             return
         stack.callback(server.close)
