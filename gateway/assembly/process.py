@@ -39,7 +39,7 @@ from gateway.assembly.readers import make_reader
 from gateway.assembly.receivers import receivers_of
 from gateway.assembly.reconcile import ReconcileJob
 from gateway.assembly.refused_associations import RefusedAssociations
-from gateway.assembly.reloading import Reloadable, Reloader
+from gateway.assembly.reloading import Reloadable, Reloader, reload_all
 from gateway.assembly.retention import RetentionJob
 from gateway.assembly.spool import keep_pixels, seen_of
 from gateway.assembly.state import silences_of, sources_of
@@ -88,7 +88,9 @@ class Running:
     http_port: int
     worker: Worker
     reload: Callable[[], Awaitable[Reloaded]]
-    """Put in force what the files of the configuration say now."""
+    """Put in force what the files of the configuration say now, in this process."""
+    reload_all: Callable[[], Awaitable[Reloaded]]
+    """The same, and without a fault in all processes."""
     first_link: str = ""
     """Path of the page on which the first admin sets a password; empty: an admin can log in."""
 
@@ -161,8 +163,9 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     beside = mounted(config, store, clock, worklist, performed, parts.commitment, arrival, doors, parts.audit_log.note)
     http_port = await _start_http(parts, process, beside, reloader, doors, neighbours)
     return Running(
-        store, {name: one.port for name, one in listeners.items()}, dicom.port, http_port, worker, reloader.reload, link
-    )
+        store, {name: one.port for name, one in listeners.items()}, dicom.port, http_port, worker, reloader.reload,
+        partial(reload_all, reloader, parts.place), link,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

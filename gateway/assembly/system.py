@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -12,11 +13,10 @@ from pydantic import BaseModel
 from gateway.assembly.checks import check
 from gateway.assembly.mappings import load_mappings
 from gateway.assembly.processes.place import ProcessPlace
-from gateway.assembly.reloading import Reloader
+from gateway.assembly.reloading import Reloader, reload_all
 from gateway.config.tree import Config
 from gateway.operations.check import CheckFinding
 from gateway.operations.conformance.sections import Statement, StatementName
-from gateway.operations.reloading import Reloaded
 from gateway.operations.system import Setting, System
 
 _USER_OF_URL: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
@@ -24,11 +24,6 @@ _USER_OF_URL: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 def system_of(config: Config, reloader: Reloader, place: ProcessPlace) -> System:
     """The tools for a gateway that serves by `config`."""
-
-    async def reload() -> Reloaded:
-        reloaded = await reloader.reload()
-        place.reload_others()
-        return reloaded
 
     async def look() -> list[CheckFinding]:
         # Mappings are read, which takes a third of a second.
@@ -43,7 +38,7 @@ def system_of(config: Config, reloader: Reloader, place: ProcessPlace) -> System
     async def statement(name: StatementName) -> Statement:
         return await asyncio.to_thread(stated, name)
 
-    return System(reload, lambda: list(settings_of(reloader.config)), look, statement)
+    return System(partial(reload_all, reloader, place), lambda: list(settings_of(reloader.config)), look, statement)
 
 
 def settings_of(section: BaseModel, path: str = "") -> Iterator[Setting]:

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -61,6 +61,7 @@ async def _serve(settings: Config, reread: Callable[[], Config], place: ProcessP
     from gateway.assembly import process as app
     from gateway.assembly.collector import spared
     from gateway.assembly.http import FACADE, address_of
+    from gateway.assembly.processes.place import RELOAD_ALONE
     from gateway.store.engine import sqlite_file
 
     stop = asyncio.Event()
@@ -79,7 +80,7 @@ async def _serve(settings: Config, reread: Callable[[], Config], place: ProcessP
         if gateway.first_link:
             link = f"{console}{gateway.first_link}"
             lines.append(f"nobody can log in yet; the first admin sets a password, within a day: {link}")
-        async with _reloading(gateway.reload):
+        async with _reloading({signal.SIGHUP: gateway.reload_all, RELOAD_ALONE: gateway.reload}):
             report_ready(place, lines)
             async with spared():
                 await stop.wait()
@@ -89,21 +90,22 @@ async def _serve(settings: Config, reread: Callable[[], Config], place: ProcessP
 
 
 @asynccontextmanager
-async def _reloading(reload: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """While the context is open, SIGHUP calls `reload`; once, if the signal came before, since it was blocked."""
+async def _reloading(reloads: Mapping[int, Callable[[], Awaitable[object]]]) -> AsyncIterator[None]:
+    """While the context is open, a signal calls what belongs to it; once, if it came before, since it was blocked."""
     loop, tasks = asyncio.get_running_loop(), set[asyncio.Future[object]]()
 
-    def begin() -> None:
+    def begin(reload: Callable[[], Awaitable[object]]) -> None:
         task = asyncio.ensure_future(reload())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    loop.add_signal_handler(signal.SIGHUP, begin)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    for number, reload in reloads.items():
+        loop.add_signal_handler(number, begin, reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, reloads)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        signal.pthread_sigmask(signal.SIG_BLOCK, reloads)
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

@@ -66,7 +66,7 @@ def reloads(command: Command, process: int) -> int:
 
 
 async def test_both_processes_serve_every_port_and_a_stop_drains_both(
-    running: Command, ehr: EhrSimulator, store: Store
+    running: Command, ehr: EhrSimulator, store: Store, tmp_path: Path
 ) -> None:
     ports = Ports(running.output)
     async with AsyncExitStack() as stack:
@@ -100,8 +100,16 @@ async def test_both_processes_serve_every_port_and_a_stop_drains_both(
         os.kill(processes_of(running.pid)[1], signal.SIGCONT)
         ready = await comes_true(lambda: ports.asked("/health/ready"), lambda ready: "2 of 2 serve" in ready)
         assert f"port {ports.hl7}, {senders} connections" in ready
+        file = tmp_path / "gateway.yaml"
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace("quiet_seconds", "quite_seconds"), encoding="utf-8")
+        running.signal(signal.SIGHUP)
+        await until(lambda: running.errors.count("not reloaded") == 1, what="a fault")
+        await ports.asked("/api/reload", "POST")
+        file.write_text(text, encoding="utf-8")
         await ports.asked("/api/reload", "POST")
         await until(lambda: reloads(running, 1) == reloads(running, 2) == 1, what="a reload of both")
+        assert running.errors.count("not reloaded") == 2  # each time by the process that was asked
         running.signal(signal.SIGTERM)
         assert await running.ended() == 0
         assert [running.errors.count(f"] stopped [gateway.cli.serving] process={one}") for one in (1, 2)] == [1, 1]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.wire.shared_port import SharedPort
+
+RELOAD_ALONE: Final = signal.SIGUSR1
+"""Of the supervisor to a process: reload what another has in force. SIGHUP: reload, and say how it went."""
+RELOADS: Final = (signal.SIGHUP, RELOAD_ALONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +42,10 @@ class ProcessPlace:
             except OSError:
                 pass
 
-    def reload_others(self) -> None:
-        """Let the other processes read the files of the configuration again."""
-        self.report(reload=self.number)
+    def reload_others(self, *, are_in_force: bool) -> None:
+        """Let the other processes read the files of the configuration again, where they are in force in this one: a
+        fault is found and stated once."""
+        self.report(reload=are_in_force)
 
     def accepts(self, number: int) -> bool:
         """Whether a process has started and not ended: it accepts at every port."""

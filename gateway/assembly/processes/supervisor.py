@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.assembly.processes.place import ProcessPlace
+from gateway.assembly.processes.place import RELOAD_ALONE, RELOADS, ProcessPlace
 from gateway.assembly.processes.ports import OpenPorts
 from gateway.errors import ConfigError, GatewayError, Unavailable
 
@@ -32,10 +32,13 @@ LONGEST_PAUSE_SECONDS: Final = 30.0
 """Between two starts of a process that dies before; each twice as long after the one before."""
 REPORT_SECONDS: Final = 1.0
 """For the rest of a report whose beginning has come."""
+RELOAD_SECONDS: Final = 10.0
+"""For the process that reloads first; then the others reload without its word."""
 KILLED_SECONDS: Final = 5.0
 """After the time that a process has for its stop."""
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 _HANDED_ON: Final = (*_STOPS, signal.SIGHUP)
+_SENT: Final = (*_STOPS, *RELOADS)
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +83,9 @@ class Supervisor:
     _was_ready: bool = False
     _kill_at: float | None = None
     """When what has not stopped is killed, by the monotonic clock; None: no stop was asked for."""
+    _reloads: _Child | None = None
+    """Reloads before the others; None: none does now."""
+    _reloads_until: float = 0.0
     _caught: list[int] = field(default_factory=list)
     _woken: socket.socket | None = None
 
@@ -133,6 +139,7 @@ class Supervisor:
         for child in self._children:
             if child.pid:
                 self._reap(child)
+        self._reload_others()
         self._start_due()
         if self._kill_at is not None and time.monotonic() > self._kill_at:
             self._kill()
@@ -140,6 +147,8 @@ class Supervisor:
     def _seconds(self) -> float | None:
         """How long nothing is to be done of itself."""
         moments = [child.due_at for child in self._children if child.due_at is not None]
+        if self._reloads is not None:
+            moments.append(self._reloads_until)
         if self._kill_at is not None:
             moments = [self._kill_at]
         return max(0.0, min(moments) - time.monotonic()) + 0.001 if moments else None
@@ -161,11 +170,11 @@ class Supervisor:
             self.folder, theirs,
         )  # fmt: skip
         # A signal that came between the fork and the process's own handlers would be lost.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDED_ON)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SENT)
         child.pid = os.fork()
         if not child.pid:
             self._be(place)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDED_ON)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SENT)
         theirs.close()
 
     def _be(self, place: ProcessPlace) -> None:
@@ -178,7 +187,7 @@ class Supervisor:
             for child in self._children:
                 if child.channel is not None:
                     child.channel.close()
-            # SIGHUP is kept by the system until the process can reload.
+            # What asks for a reload is kept by the system until the process can reload.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
             self.serve(place)
             code = 0
@@ -219,16 +228,35 @@ class Supervisor:
         elif "faults" in report:
             child.faults = report["faults"]
         elif "reload" in report:
-            self._signal(signal.SIGHUP, but=child)
+            self._reloads = None if child is self._reloads else self._reloads
+            if report["reload"]:
+                self._signal(RELOAD_ALONE, but=child)
+
+    def _reload(self) -> None:
+        """Let a process that serves reload, and the others when it has: what has a fault is read and stated once."""
+        self._reloads = next((child for child in self._children if child.pid and child.is_ready), None)
+        self._reloads_until = time.monotonic() + RELOAD_SECONDS
+        if self._reloads is not None:
+            os.kill(self._reloads.pid, signal.SIGHUP)
+        else:
+            self._signal(RELOAD_ALONE)
+
+    def _reload_others(self) -> None:
+        """Where the process that reloads first has died, or does not state how it went."""
+        if (first := self._reloads) is None or (first.pid and time.monotonic() <= self._reloads_until):
+            return
+        self._reloads = None
+        self._signal(RELOAD_ALONE, but=first)
 
     def _hand_on(self, number: int) -> None:
-        if number in _STOPS:
-            if self._kill_at is None:
-                self._kill_at = time.monotonic() + self.stop_seconds + KILLED_SECONDS
-                # This process accepts nothing, and a socket listens until the last process has closed it.
-                self.ports.close()
-            number = signal.SIGTERM
-        self._signal(number)
+        if number == signal.SIGHUP:
+            self._reload()
+            return
+        if self._kill_at is None:
+            self._kill_at = time.monotonic() + self.stop_seconds + KILLED_SECONDS
+            # This process accepts nothing, and a socket listens until the last process has closed it.
+            self.ports.close()
+        self._signal(signal.SIGTERM)
 
     def _signal(self, number: int, but: _Child | None = None) -> None:
         for child in self._children:

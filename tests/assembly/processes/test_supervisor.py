@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.assembly.processes import supervisor
-from gateway.assembly.processes.place import ProcessPlace
+from gateway.assembly.processes.place import RELOAD_ALONE, ProcessPlace
 from gateway.assembly.processes.ports import OpenPorts
 from gateway.assembly.processes.supervisor import Supervisor
 from gateway.errors import ConfigError, GatewayError
@@ -51,6 +51,15 @@ def serve_late(place: ProcessPlace, folder: Path) -> None:
     place.report(ready=[])
 
 
+def serve_deaf(place: ProcessPlace, folder: Path) -> None:
+    """The first process does not react to a wish to reload."""
+    place.report(ready=[])
+    if place.number > 1:
+        signal.sigwait({RELOAD_ALONE})
+        (folder / "reloaded").touch()
+    signal.pause()
+
+
 def dies_unseen(_place: ProcessPlace, _folder: Path) -> None:
     os._exit(7)
 
@@ -58,6 +67,7 @@ def dies_unseen(_place: ProcessPlace, _folder: Path) -> None:
 def supervise(serve: Callable[[ProcessPlace, Path], None], folder: Path, reports: Connection) -> None:
     """In a process of its own: reports the lines of the start, and how it ended."""
     supervisor.FIRST_PAUSE_SECONDS = 0.01  # type: ignore[misc]
+    supervisor.RELOAD_SECONDS = 0.01  # type: ignore[misc]
     ports = OpenPorts({}, {}, ConnectionCounts(1, PROCESSES))
 
     def ready(lines: object) -> None:
@@ -103,6 +113,17 @@ async def test_a_stop_amid_the_first_start_starts_no_other(tmp_path: Path) -> No
     assert await parent.next_report() == "stopped"
     await parent.ended()
     assert not (tmp_path / "starts-2").exists()
+
+
+async def test_others_reload_where_the_first_does_not_state_how_it_went(tmp_path: Path) -> None:
+    parent = Parent(serve_deaf, tmp_path)
+    assert await parent.next_report() == ()
+    assert parent.process.pid is not None
+    os.kill(parent.process.pid, signal.SIGHUP)
+    await until((tmp_path / "reloaded").exists, what="a reload")
+    os.kill(parent.process.pid, signal.SIGTERM)
+    assert await parent.next_report() == "stopped"
+    await parent.ended()
 
 
 @pytest.mark.parametrize(
