@@ -14,7 +14,7 @@ from gateway.store.schema import study_evidence
 from gateway.store.statement import Statement
 
 _C: Final = study_evidence.c
-_OF_STUDY: Final = select(study_evidence).where(_C.study_uid == bindparam("the_study")).order_by(_C.id)
+_OF_STUDY: Final = Statement(select(study_evidence).where(_C.study_uid == bindparam("the_study")).order_by(_C.id))
 _IS_STATED: Final = Statement(select(_C.id).where(_C.study_uid == bindparam("the_study")).limit(1))
 _OF_SOURCE: Final = (
     _C.study_uid == bindparam("the_study"), _C.kind == bindparam("the_kind"), _C.source == bindparam("the_source"),
@@ -70,7 +70,8 @@ def of_study(connection: Connection, study_uid: StudyInstanceUID) -> list[Eviden
     """All that is stated of a study, in the order in which it came."""
     return [
         Evidence(
-            EvidenceKind(row.kind), row.source, row.stated_at, frozenset(row.sop_uids), row.series, row.instances
+            EvidenceKind(row["kind"]), row["source"], row["stated_at"], frozenset(row["sop_uids"]), row["series"],
+            row["instances"],
         )
-        for row in connection.execute(_OF_STUDY, {"the_study": study_uid})
+        for row in _OF_STUDY.rows(connection, {"the_study": study_uid})
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from gateway.store.schema import deleted_studies
+from gateway.store.statement import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,12 @@ class DeletedStudy:
     """How many it had."""
 
 
-_GET: Final = select(deleted_studies.c.deleted_at, deleted_studies.c.instances).where(
-    deleted_studies.c.digest == bindparam("the_digest")
+_GET: Final = Statement(
+    select(deleted_studies.c.deleted_at, deleted_studies.c.instances).where(
+        deleted_studies.c.digest == bindparam("the_digest")
+    )
 )
+_FORGET: Final = delete(deleted_studies).where(deleted_studies.c.digest.in_(bindparam("digests", expanding=True)))
 
 
 def _digest(study_uid: str) -> bytes:
@@ -39,8 +43,8 @@ def remember(connection: Connection, instances: Mapping[str, int], now: int) -> 
 
 def get(connection: Connection, study_uid: str) -> DeletedStudy | None:
     """What is known of a study that was deleted; None: it was not."""
-    row = connection.execute(_GET, {"the_digest": _digest(study_uid)}).first()
-    return None if row is None else DeletedStudy(*row)
+    row = _GET.first(connection, {"the_digest": _digest(study_uid)})
+    return None if row is None else DeletedStudy(**row)
 
 
 def among(connection: Connection, study_uids: Collection[str]) -> set[str]:
@@ -52,5 +56,4 @@ def among(connection: Connection, study_uids: Collection[str]) -> set[str]:
 
 def forget(connection: Connection, study_uids: Collection[str]) -> int:
     """Forget that these studies were ever deleted; how many were remembered."""
-    digests = [_digest(one) for one in study_uids]
-    return connection.execute(delete(deleted_studies).where(deleted_studies.c.digest.in_(digests))).rowcount
+    return connection.execute(_FORGET, {"digests": [_digest(one) for one in study_uids]}).rowcount

@@ -10,17 +10,20 @@ from gateway.records.exclusion import Decision, Excluded, ExcludedLevel, Exclude
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.store.engine import lock
 from gateway.store.schema import exclusions, instances, series, studies
+from gateway.store.statement import Statement
 from gateway.store.staying import stays
 from gateway.store.study_keys import lock_of
 
-_IN_FORCE: Final = select(exclusions.c.uid, exclusions.c.level).where(
-    exclusions.c.study_uid == bindparam("the_study"), exclusions.c.ended_at.is_(None)
+_IN_FORCE: Final = Statement(
+    select(exclusions.c.uid, exclusions.c.level).where(
+        exclusions.c.study_uid == bindparam("the_study"), exclusions.c.ended_at.is_(None)
+    )
 )
 
 
 def excluded(connection: Connection, study_uid: StudyInstanceUID) -> Excluded:
     """What is excluded of a study."""
-    rows = connection.execute(_IN_FORCE, {"the_study": study_uid})
+    rows = _IN_FORCE.found(connection, {"the_study": study_uid})
     return Excluded(frozenset(ExcludedPart(study_uid, uid, ExcludedLevel(level)) for uid, level in rows))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, delete, func, insert, select, union
+from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, insert, select, union
 
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.moved_instance import Copy, Former, MovedInstances, moves_among
@@ -20,6 +20,7 @@ from gateway.store import exclusions, patients
 from gateway.store.chunks import chunks
 from gateway.store.retention.studies import HAS_ITS_NAME
 from gateway.store.schema import former_uids, instances, moved_instances, series, studies
+from gateway.store.statement import Statement
 
 MOST_HOPS: Final = 20
 """From copy to copy of one instance, such as by archives that each gave other UIDs. Of a study with a longer way
@@ -101,7 +102,7 @@ def former_studies(
 ) -> dict[str, bool]:
     """The first `MOST_FORMER_STUDIES` UIDs that a study, or instances of it, had before -> whether it has taken over
     instances of that study; False: its instances state the UID. `taken_over`: as `Found`; None: as is written."""
-    stated = connection.execute(_STATED, {"the_study": study_uid}).scalars()
+    stated = [uid for (uid,) in _STATED.found(connection, {"the_study": study_uid})]
     if taken_over is None:
         taken_over = [one.study_uid for one in taken_over_by(connection, study_uid)]
     former = dict.fromkeys(stated, False) | dict.fromkeys(taken_over, True)
@@ -135,12 +136,12 @@ def keep_former(connection: Connection, instance: int, former: Iterable[Former],
     return bool(gone or rows)
 
 
-def _counted(connection: Connection, wanted: Select[Any], study_uid: StudyInstanceUID) -> list[MovedInstances]:
-    return [MovedInstances(*row) for row in connection.execute(wanted, {"the_study": study_uid})]
+def _counted(connection: Connection, wanted: Statement, study_uid: StudyInstanceUID) -> list[MovedInstances]:
+    return [MovedInstances(*row) for row in wanted.found(connection, {"the_study": study_uid})]
 
 
-def _by(other: Any, own: Any) -> Select[Any]:
-    return (
+def _by(other: Any, own: Any) -> Statement:
+    return Statement(
         select(other, func.count(), func.max(moved_instances.c.moved_at))
         .where(own == bindparam("the_study"))
         .group_by(other)
@@ -150,7 +151,7 @@ def _by(other: Any, own: Any) -> Select[Any]:
 
 _MOVED_FROM: Final = _by(moved_instances.c.to_study_uid, moved_instances.c.study_uid)
 _MOVED_TO: Final = _by(moved_instances.c.study_uid, moved_instances.c.to_study_uid)
-_STATED: Final = (
+_STATED: Final = Statement(
     select(former_uids.c.study_uid)
     .join(instances, instances.c.id == former_uids.c.instance)
     .join(series, series.c.id == instances.c.series)
@@ -165,7 +166,7 @@ _STATED: Final = (
 
 def find(connection: Connection, study_uid: StudyInstanceUID) -> Found:
     """What follows from the copies of the instances of a study, which counts as one that settles now."""
-    several = set(connection.execute(_SEVERAL, {"the_study": study_uid}).scalars())
+    several = {uid for (uid,) in _SEVERAL.found(connection, {"the_study": study_uid})}
     rows = _rows(connection, _alike(connection, several))
     by_row = {row.id: row for row in rows}
     written = {one.row: one for one in _written(connection, list(by_row))}
@@ -230,7 +231,7 @@ def _written(connection: Connection, rows: Sequence[int]) -> Iterator[Move]:
 
 
 def _written_to(connection: Connection, study_uid: StudyInstanceUID) -> list[Move]:
-    return [Move(*row) for row in connection.execute(_MOVES_TO, {"the_study": study_uid})]
+    return [Move(*row) for row in _MOVES_TO.found(connection, {"the_study": study_uid})]
 
 
 def _copies(connection: Connection, rows: Sequence[Any], study_uid: StudyInstanceUID) -> Iterator[Copy]:
@@ -261,7 +262,7 @@ _MOVES: Final = select(
     moved_instances.c.instance, moved_instances.c.study_uid, moved_instances.c.to_study_uid,
     moved_instances.c.to_sop_uid,
 )  # fmt: skip
-_MOVES_TO: Final = _MOVES.where(moved_instances.c.to_study_uid == bindparam("the_study"))
+_MOVES_TO: Final = Statement(_MOVES.where(moved_instances.c.to_study_uid == bindparam("the_study")))
 _twin = instances.alias("twin")
 _OF_STUDY: Final = (
     select(instances.c.sop_uid)
@@ -270,10 +271,12 @@ _OF_STUDY: Final = (
     .join(instances, instances.c.series == series.c.id)
     .where(studies.c.study_uid == bindparam("the_study"))
 )
-_SEVERAL: Final = union(
-    _OF_STUDY.join(_twin, and_(_twin.c.sop_uid == instances.c.sop_uid, _twin.c.id != instances.c.id)),
-    _OF_STUDY.join(former_uids, former_uids.c.instance == instances.c.id),
-    _OF_STUDY.join(former_uids, former_uids.c.sop_uid == instances.c.sop_uid),
+_SEVERAL: Final = Statement(
+    union(
+        _OF_STUDY.join(_twin, and_(_twin.c.sop_uid == instances.c.sop_uid, _twin.c.id != instances.c.id)),
+        _OF_STUDY.join(former_uids, former_uids.c.instance == instances.c.id),
+        _OF_STUDY.join(former_uids, former_uids.c.sop_uid == instances.c.sop_uid),
+    )
 )
 _is_named: Final[BindParameter[str]] = bindparam("uids", expanding=True)
 _STATING: Final = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
@@ -13,24 +13,25 @@ from gateway.records.order_check import Check, CheckPolicy, Conflict, FoundConfl
 from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.store.engine import lock
 from gateway.store.schema import EMPTY, order_conflicts, orders, studies, word
+from gateway.store.statement import Row, Statement
 from gateway.store.study_keys import lock_of
 
-_OF_STUDY: Final = (
+_OF_STUDY: Final = Statement(
     select(order_conflicts).where(order_conflicts.c.study_uid == bindparam("the_study")).order_by(order_conflicts.c.id)
 )
 
 
 def of_study(connection: Connection, study_uid: StudyInstanceUID) -> list[FoundConflict]:
     """All that were found, the oldest first; those that ended as well."""
-    return [_conflict(row) for row in connection.execute(_OF_STUDY, {"the_study": study_uid})]
+    return [_conflict(row) for row in _OF_STUDY.rows(connection, {"the_study": study_uid})]
 
 
-def _conflict(row: Any) -> FoundConflict:
+def _conflict(row: Row) -> FoundConflict:
     released = None
-    if row.released_at is not None:
-        released = Released(row.released_by, row.release_reason, row.released_at)
-    conflict = Conflict(Check(row.check), OrderRow(row.order), row.images, row.ordered)
-    return FoundConflict(conflict, CheckPolicy(row.policy), row.since, row.ended_at, released)
+    if row["released_at"] is not None:
+        released = Released(row["released_by"], row["release_reason"], row["released_at"])
+    conflict = Conflict(Check(row["check"]), OrderRow(row["order"]), row["images"], row["ordered"])
+    return FoundConflict(conflict, CheckPolicy(row["policy"]), row["since"], row["ended_at"], released)
 
 
 def note(
@@ -43,17 +44,17 @@ def note(
 ) -> None:
     """Keep what was found of a study; what was there before and is not any more has ended."""
     connection.execute(_STAND, {"the_study": study_uid, "the_standing": standing.value})
-    rows = connection.execute(_OF_STUDY, {"the_study": study_uid}).all()
+    rows = _OF_STUDY.rows(connection, {"the_study": study_uid})
     if not rows and not found:
         return
     lock(connection, lock_of(study_uid))
     wanted = {one.conflict.key: one for one in found}
     for row in rows:
         one = wanted.pop(_conflict(row).conflict.key, None)
-        ended_at = None if one is not None else row.ended_at or now
-        policy = row.policy if one is None else one.policy.value
-        if (ended_at, policy) != (row.ended_at, row.policy):
-            is_row = order_conflicts.c.id == row.id
+        ended_at = None if one is not None else row["ended_at"] or now
+        policy = row["policy"] if one is None else one.policy.value
+        if (ended_at, policy) != (row["ended_at"], row["policy"]):
+            is_row = order_conflicts.c.id == row["id"]
             connection.execute(update(order_conflicts).where(is_row).values(ended_at=ended_at, policy=policy))
     for new in wanted.values():
         conflict = new.conflict
@@ -74,8 +75,8 @@ _STAND: Final = (
 def release(connection: Connection, study_uid: StudyInstanceUID, decision: Released) -> list[FoundConflict]:
     """Release what holds the study now; returns what was released."""
     lock(connection, lock_of(study_uid))
-    rows = connection.execute(_OF_STUDY, {"the_study": study_uid}).all()
-    holding = {row.id: found for row in rows if row.ended_at is None and (found := _conflict(row)).holds}
+    rows = _OF_STUDY.rows(connection, {"the_study": study_uid})
+    holding = {row["id"]: found for row in rows if row["ended_at"] is None and (found := _conflict(row)).holds}
     values = {"released_at": decision.at, "released_by": decision.person, "release_reason": decision.reason}
     if holding:
         connection.execute(update(order_conflicts).where(order_conflicts.c.id.in_(holding)).values(**values))

@@ -102,7 +102,7 @@ def look(connection: Connection, work: Work, *, now: int, longest: int) -> Look:
 
 
 def _look(connection: Connection, work: Work, payload: Mapping[str, Any], *, now: int, longest: int) -> Look:
-    since = int(connection.execute(_SINCE, {"the_id": work.id}).scalar_one())
+    [(since,)] = _SINCE.found(connection, {"the_id": work.id})
     decision = _decision(connection, work.subject, payload, now=now, since=since, longest=longest)
     quiet_at = int(payload.get("quiet_at", 0))
     waits_for_quiet = decision.reason is Reason.ARRIVING
@@ -140,10 +140,10 @@ def _decision(
     longest: int,
 ) -> Decision:
     steady = heartbeats.steady_of(connection, now, now=now)
-    study = connection.execute(_STUDY, {"the_study": study_uid}).first()
+    study = _STUDY.first(connection, {"the_study": study_uid})
     times = Times(
-        asked=study is None or study.withdrawn_at is not None or bool(payload.get("asked")),
-        grown=study is not None and study.grown_revision > study.settled_revision,
+        asked=study is None or study["withdrawn_at"] is not None or bool(payload.get("asked")),
+        grown=study is not None and study["grown_revision"] > study["settled_revision"],
         overdue=steady >= since + longest,
         quiet=steady >= payload.get("quiet_at", 0),
     )
@@ -181,7 +181,7 @@ _ROW: Final = (
     .order_by(outbox.c.id.desc())
     .limit(1)
 )
-_SINCE: Final = select(outbox.c.waits_since).where(outbox.c.id == bindparam("the_id"))
+_SINCE: Final = Statement(select(outbox.c.waits_since).where(outbox.c.id == bindparam("the_id")))
 _is_behind: Final = (*WAITING_ROW, outbox.c.id > bindparam("behind"))
 _BEHIND: Final = select(outbox.c.due_at, outbox.c.payload).where(*_is_behind).order_by(outbox.c.id)
 _TAKEN_OVER: Final = (
@@ -197,7 +197,9 @@ _KEEP: Final = (
 
 _is_study: Final = studies.c.study_uid == bindparam("the_study")
 _REVISE: Final = update(studies).where(_is_study).values(revision=studies.c.revision + 1)
-_STUDY: Final = select(studies.c.grown_revision, studies.c.settled_revision, studies.c.withdrawn_at).where(_is_study)
+_STUDY: Final = Statement(
+    select(studies.c.grown_revision, studies.c.settled_revision, studies.c.withdrawn_at).where(_is_study)
+)
 _HERE: Final = (
     select(instances.c.series, instances.c.sop_uid)
     .join(series, series.c.id == instances.c.series)

@@ -10,11 +10,12 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exist
 from gateway.records.finding import Finding
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.store.schema import instance_findings, instances, series, studies
+from gateway.store.statement import Statement
 from gateway.store.staying import stays
 
 MOST: Final = 20
 """Findings of one kind; a person who has read so many knows what to look for."""
-_OF_ARRIVAL: Final = (
+_OF_ARRIVAL: Final = Statement(
     select(instances.c.sop_uid, instance_findings.c.findings)
     .select_from(series)
     .join(instances, instances.c.series == series.c.id)
@@ -27,9 +28,10 @@ _OF_ARRIVAL: Final = (
 
 def of_arrival(connection: Connection, study: int) -> tuple[Finding, ...]:
     """What could not be read of the study's instances, by SOP Instance UID, at most `MOST` instances."""
-    rows = connection.execute(_OF_ARRIVAL, {"the_study": study})
     return tuple(
-        Finding(one["place"], f"{one['text']} (instance {sop_uid})") for sop_uid, findings in rows for one in findings
+        Finding(one["place"], f"{one['text']} (instance {row['sop_uid']})")
+        for row in _OF_ARRIVAL.rows(connection, {"the_study": study})
+        for one in row["findings"]
     )
 
 
@@ -76,6 +78,7 @@ _SERIES_TOO: Final = _grouped(
     ),
     _ONE.c.series_uid,
 )
+_SHARED_INSTANCES, _SHARED_SERIES = Statement(_INSTANCES_TOO), Statement(_SERIES_TOO)
 
 
 def of_shared_uids(connection: Connection, study: int) -> tuple[Finding, ...]:
@@ -90,17 +93,17 @@ def of_shared_uids(connection: Connection, study: int) -> tuple[Finding, ...]:
 def shared_by(connection: Connection, study_uid: StudyInstanceUID, *, has_copies: bool = True) -> tuple[Finding, ...]:
     """`of_shared_uids` of the study with this Study Instance UID. `has_copies` False: none of its instances is kept
     more than once, as has just been seen."""
-    row = connection.execute(_ROW, {"the_uid": study_uid}).scalar_one_or_none()
+    row = _ROW.first(connection, {"the_uid": study_uid})
     if row is None:
         return ()
-    return of_shared_uids(connection, row) if has_copies else tuple(_shared_series(connection, row))
+    return of_shared_uids(connection, row["id"]) if has_copies else tuple(_shared_series(connection, row["id"]))
 
 
-_ROW: Final = select(studies.c.id).where(studies.c.study_uid == bindparam("the_uid"))
+_ROW: Final = Statement(select(studies.c.id).where(studies.c.study_uid == bindparam("the_uid")))
 
 
 def _shared_instances(connection: Connection, study: int) -> Iterator[Finding]:
-    for other, uid, count in connection.execute(_INSTANCES_TOO, {"the_study": study}):
+    for other, uid, count in _SHARED_INSTANCES.found(connection, {"the_study": study}):
         if other == study:
             yield Finding("SOPInstanceUID", f"{_counted(count, 'instance')} in more than one series of this study")
         else:
@@ -108,7 +111,7 @@ def _shared_instances(connection: Connection, study: int) -> Iterator[Finding]:
 
 
 def _shared_series(connection: Connection, study: int) -> Iterator[Finding]:
-    for _, uid, count in connection.execute(_SERIES_TOO, {"the_study": study}):
+    for _, uid, count in _SHARED_SERIES.found(connection, {"the_study": study}):
         yield Finding("SeriesInstanceUID", f"{_counted(count, 'series')} also in study {uid}; both list them")
 
 

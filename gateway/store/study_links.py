@@ -11,10 +11,16 @@ from gateway.records.link_change import LinkAction
 from gateway.records.order_check import StudyLink
 from gateway.records.row_ids import OrderRow
 from gateway.store.schema import study_links
+from gateway.store.statement import Statement
 
-_OF_STUDY: Final = (
-    select(study_links).where(study_links.c.study_uid == bindparam("the_study")).order_by(study_links.c.id)
-)
+_OF_STUDY: Final = Statement(
+    select(
+        study_links.c.order, study_links.c.action, study_links.c.person, study_links.c.reason,
+        study_links.c.changed_at,
+    )
+    .where(study_links.c.study_uid == bindparam("the_study"))
+    .order_by(study_links.c.id)
+)  # fmt: skip
 
 
 def add(connection: Connection, study_uid: StudyInstanceUID, link: StudyLink) -> None:
@@ -29,8 +35,8 @@ def add(connection: Connection, study_uid: StudyInstanceUID, link: StudyLink) ->
 def history(connection: Connection, study_uid: StudyInstanceUID) -> list[StudyLink]:
     """All that persons decided of a study, the oldest first."""
     return [
-        StudyLink(OrderRow(row.order), row.action == LinkAction.LINK, row.person, row.reason, row.changed_at)
-        for row in connection.execute(_OF_STUDY, {"the_study": study_uid})
+        StudyLink(OrderRow(order), action == LinkAction.LINK, person, reason, changed_at)
+        for order, action, person, reason, changed_at in _OF_STUDY.found(connection, {"the_study": study_uid})
     ]
 
 
