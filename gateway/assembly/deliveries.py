@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gateway import mapping
 from gateway.assembly.breakers import EHR_SILENCE_SECONDS, breaker_of
-from gateway.assembly.studies import study_settling
 from gateway.clock import Clock
 from gateway.config.ehrs import Ehr
 from gateway.config.tree import Config
@@ -13,7 +12,7 @@ from gateway.journey.ehr_delivery.station import EhrDelivery, entries_of
 from gateway.journey.ehr_delivery.verifying import Verification
 from gateway.journey.order_telling.procedures import ProcedureStation
 from gateway.journey.order_telling.station import Receiver, ServiceRequestStation
-from gateway.journey.study_arrival.station import StudyArrival
+from gateway.journey.study_settling.station import ImagingStudyStation
 from gateway.mapping.in_force import current
 from gateway.observe import metrics
 from gateway.records.work import (
@@ -39,10 +38,9 @@ def kinds_of_work(
     store: Store,
     mappings: mapping.Mappings,
     clients: dict[str, FhirClient],
-    arrival: StudyArrival,
+    station: ImagingStudyStation,
     clock: Clock,
 ) -> dict[WorkKind, Handling]:
-    station = study_settling(config, store, mappings, clock, arrival.read_again)
     kinds = {SETTLE: Handling(committing(station.settle), concurrency=2)}
     settings = current(lambda: mappings.studies.settings)
     if receivers := [one for ehr in config.ehrs if (one := receiver_of(ehr)).parts]:

@@ -44,7 +44,7 @@ from gateway.assembly.retention import RetentionJob
 from gateway.assembly.spool import keep_pixels, seen_of
 from gateway.assembly.state import silences_of, sources_of
 from gateway.assembly.store import open_store
-from gateway.assembly.studies import make_arrival, quiet_learning
+from gateway.assembly.studies import make_arrival, quiet_learning, study_settling
 from gateway.assembly.study_sources import SourceParts, kinds_of_study_sources
 from gateway.assembly.system import system_of
 from gateway.assembly.worklist import make_worklist, rules_of, serve_dicom, why
@@ -71,7 +71,6 @@ from gateway.store import Store
 from gateway.store.audit_log import AuditLog, keep_sealing
 from gateway.web.console.rendering import warm_up as load_pages
 from gateway.web.server import build
-from gateway.wire.fhir.validation import warm_up
 from gateway.wire.hl7.mllp_server import MllpServer
 from gateway.work.clock_watch import ClockWatch
 from gateway.work.handling import Handling
@@ -228,8 +227,9 @@ async def _start_worker(
 ) -> tuple[Worker, asyncio.Task[None], Mapping[WorkKind, Handling]]:
     config, store, mappings, clock = config_of(parts.config, parts.place), parts.store, parts.mappings, parts.clock
     parts.reloadable.clients = clients = await clients_of(config, parts.stack)
-    parts.start("warm up", keep_trying("loading of FHIR models", partial(asyncio.to_thread, warm_up)))
-    kinds = kinds_of_work(config, store, mappings, clients, arrival, clock)
+    station = study_settling(config, store, mappings, clock, arrival.read_again)
+    parts.start("warm up", keep_trying("loading of what the first study takes", station.prepare))
+    kinds = kinds_of_work(config, store, mappings, clients, station, clock)
     kinds |= kinds_of_destinations(config, store, mappings, clock, parts.stack)
     kinds |= await kinds_of_dicom_destinations(
         config, store, mappings, clock, parts.stack, parts.audit_log.note, parts.requests

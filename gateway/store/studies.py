@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 import orjson
 from sqlalchemy import Connection, RowMapping, bindparam, func, or_, select, update
@@ -106,8 +106,19 @@ def load(connection: Connection, uid: StudyInstanceUID, *, taken_over: Collectio
     `taken_over`: studies whose instances are of this one; None: as is written.
     """
     row = get(connection, uid)
-    if row is None:
-        return None
+    return None if row is None else _loaded(connection, uid, row, taken_over)
+
+
+def look_for_none(connection: Connection, uid: StudyInstanceUID, accession_number: AccessionNumber) -> None:
+    """Ask what `load` asks, for a study that is not there: each statement is compiled when it is first run."""
+    known = {"id": 0, "study_uid": uid, "accession": accession_number, "patient_id": "0", "patient_issuer": ""}
+    others = {"attributes": {}, "revision": 0, "rejected": 0, "moved": 0, "withdrawn_at": None}
+    _loaded(connection, uid, cast(RowMapping, known | others), None)
+
+
+def _loaded(
+    connection: Connection, uid: StudyInstanceUID, row: RowMapping, taken_over: Collection[str] | None
+) -> Study:
     moved = tuple(moved_instances.of_study(connection, uid))
     all_series = _all_series(connection, row, has_moved=bool(moved))
     stated_by_series = [one.attributes for one in all_series]

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from gateway.assembly.deliveries import kinds_of_work
 from gateway.assembly.ehrs import client_of
 from gateway.assembly.mappings import load_mappings
-from gateway.assembly.studies import make_arrival
+from gateway.assembly.studies import study_settling
 from gateway.config.ehrs import Ehr
 from gateway.config.receiver import Retry
 from gateway.config.tree import Config
@@ -66,8 +66,8 @@ async def node(store: Store, config: Config, clock: Time) -> AsyncIterator[None]
     [ehr] = config.ehrs
     async with client_of(ehr) as client:
         mappings = load_mappings(config)
-        arrival = make_arrival(config, store, mappings, clock)
-        worker = Worker(store, kinds_of_work(config, store, mappings, {"main": client}, arrival, clock), clock)
+        station = study_settling(config, store, mappings, clock)
+        worker = Worker(store, kinds_of_work(config, store, mappings, {"main": client}, station, clock), clock)
         task = asyncio.create_task(worker.run())
         try:
             yield

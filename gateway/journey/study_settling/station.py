@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import UTC, tzinfo
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from sqlalchemy import Connection
 
 from gateway.clock import Clock
 from gateway.errors import Conflict, NeedsPerson, Rejected, Unavailable, with_fate
-from gateway.journey.study_settling import moving, order_checking
+from gateway.journey.study_settling import moving, order_checking, preparing
 from gateway.journey.study_settling.one_patient import one_patient
 from gateway.journey.study_settling.targets import EhrTarget, ResourcePreview
 from gateway.journey.study_settling.whole_again import whole_again
@@ -107,6 +108,15 @@ class ImagingStudyStation:
         self._zone = zone
         self._consequences = consequences
         self._policies = policies
+        self._shapes = list(dict.fromkeys([*(target.shape for target in targets), *([served] if served else [])]))
+
+    async def prepare(self) -> None:
+        """Have ready what the first study after a start would wait for (`preparing`)."""
+        await self._store.read_long(preparing.look)
+        # The mapping of a site may ask for what the made-up study does not have.
+        with suppress(NeedsPerson):
+            for shape in self._shapes:
+                await asyncio.to_thread(self._build, preparing.MADE_UP, shape)
 
     async def settle(self, work: Work) -> Done:
         """Turn the study into deliveries, unless nothing an EHR would see has changed; leave it waiting while the
@@ -126,11 +136,9 @@ class ImagingStudyStation:
         if deleted is not None:
             whole_again(study, deleted)
         found = await self._checked(study)
-        served = [self._served] if self._served else []
-        shapes = dict.fromkeys([*(target.shape for target in self._targets), *served])
         findings = [*study.findings, *order_checking.findings_of(found), *moving.refused(moves)]
         codes: set[MissingCode] = set()
-        bodies = {shape: await asyncio.to_thread(self._build, study, shape, findings, codes) for shape in shapes}
+        bodies = {shape: await asyncio.to_thread(self._build, study, shape, findings, codes) for shape in self._shapes}
         remarkable = list(dict.fromkeys(findings))
         _log(work, [*remarkable, *shared])
         return Done(
