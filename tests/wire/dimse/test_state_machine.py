@@ -88,7 +88,7 @@ async def in_state(state: State, *, farewell: float = 10) -> AsyncIterator[tuple
             await server.start(HOST, 0)
         await until(lambda: not server._connections)
         assert server.associations == 0
-        assert begun.is_set() is ended.is_set() is (state is State.STA8)
+        await until(lambda: begun.is_set() is ended.is_set() is (state is State.STA8))
         async with raw_peer.associated(server.port) as another:
             another.send(raw_peer.echo_rq(2))
             assert await another.status() == (2, 0x0000)
