@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 from typing import Final, NamedTuple
 
 from gateway.errors import GatewayError, Place, RequiredMissing, together
@@ -17,7 +18,7 @@ from gateway.mapping.orders.dialect import INDISPENSABLE
 from gateway.mapping.orders.paths import is_there
 from gateway.mapping.orders.places import place_of
 from gateway.mapping.orders.row_values import CompiledRow, RowValue, default_of, derived_by, value_of
-from gateway.mapping.orders.scope import FieldPath, Scope, SegmentFields
+from gateway.mapping.orders.scope import MOST_KEYS, FieldPath, Scope, SegmentFields
 from gateway.records.finding import Finding
 from gateway.records.order import Attributes
 
@@ -88,6 +89,8 @@ class Levels:
 
     def __init__(self, rows: Mapping[str, Sequence[CompiledRow]]) -> None:
         self.rows = rows
+        needs = chain.from_iterable(one.needs for of_level in rows.values() for one in of_level)
+        self._looked_at = frozenset(["IPC"]).union(*filter(None, needs))
         self._plan = lru_cache(maxsize=SHAPES)(self._planned)
 
     def _planned(self, stated_keys: frozenset[str], is_traced: bool) -> Plan:
@@ -111,7 +114,11 @@ class Levels:
         """The attributes of one level, and which of them are ours because the message has none."""
         result: Attributes = {}
         ours: set[str] = set()
-        plan = self._plan(scope.stated_keys, context.trace is not None)
+        keys = scope.stated_keys
+        if len(keys) > MOST_KEYS:
+            # A plan is kept with its keys: of very many, those that no row looks at would fill the memory.
+            keys &= self._looked_at
+        plan = self._plan(keys, context.trace is not None)
         scope.split_at_once(plan.fields)
         for target, reader, is_always_read, compiled in plan.rows[name]:
             value = reader(scope)

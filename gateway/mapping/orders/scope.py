@@ -15,6 +15,8 @@ Repetition = list[list[str]]
 """[component][subcomponent], unescaped."""
 Value = list[Repetition]
 NULL: Final = '""'
+MOST_KEYS: Final = 1000
+"""Of `Scope.stated_keys` that are kept for other messages: so many as no real message states."""
 _STRIP: Final = str.strip
 
 
@@ -133,7 +135,8 @@ class Scope:
         self.first = {name: segments[0] for name, segments in parts.items() if segments}
         self.fields = fields = {name: first.fields for name, first in self.first.items()}
         stated_of_each = map(compress, map(_fields_of, fields), fields.values())
-        self.stated_keys = _the_same(frozenset(chain.from_iterable(stated_of_each)))
+        keys = frozenset(chain.from_iterable(stated_of_each))
+        self.stated_keys = _the_same(keys) if len(keys) <= MOST_KEYS else keys
         self.split = {}
 
     def split_at_once(self, wanted: Iterable[SegmentFields]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -70,3 +71,10 @@ def test_more_sets_of_stated_fields_than_are_kept_read_alike() -> None:
         bits = [str(bit) for bit in range(11) if number >> bit & 1]
         pid = PID + "".join(f"|{'X' if str(bit) in bits else ''}" for bit in range(11))
         assert only(MSH, pid, *ORM[2:]).patient["PatientID"] == "P1"
+
+
+def test_the_fields_of_a_very_long_message_are_read_and_not_kept() -> None:
+    others = [f"Z{number:02}" + "|x" * 99 for number in range(11)]
+    assert str(stated((*FULL, *others), None)) == str(stated(FULL, None))
+    assert str(stated((*FULL, *others), [])) == str(stated(FULL, None))
+    assert not any(type(kept) is frozenset and "Z00-7" in kept for kept in gc.get_objects())
