@@ -146,12 +146,13 @@ class Association(asyncio.BufferedProtocol):
         self._last_traffic = self._loop.time()
         self._framer.filled(size)
         self._read_on()
-        self._acknowledge_now()
+        if self._framer.waiting_bytes or self._assembler.is_under_way:
+            self._acknowledge_now()
 
     def _acknowledge_now(self) -> None:
         """A peer without TCP_NODELAY holds the rest of a PDU or message back until its beginning has been acknowledged.
 
-        The kernel falls back to delaying by itself, so this is asked for after every read.
+        The kernel falls back to delaying by itself, so this is asked for after every read that leaves a rest to come.
         """
         if _QUICKACK is not None:
             with suppress(OSError, AttributeError):
@@ -285,7 +286,7 @@ class Association(asyncio.BufferedProtocol):
             self._on(Event.EVT14)
 
     def _send_p_data(self, body: Body) -> None:
-        if not self._out:
+        if not self._out and self._work is not None:
             self._loop.call_soon(self.flush)  # at the latest when the operation waits for something
         self._out.append(body)
         self._out_bytes += len(body)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from gateway.dicom_encoding import tag_name
 
@@ -46,6 +47,9 @@ _REQUESTED: Final = (_REQUESTED_SOP_CLASS, _REQUESTED_SOP_INSTANCE)
 _OF_EXISTING: Final = (N_SET_RQ, N_GET_RQ, N_ACTION_RQ)
 """They name what they are about as Requested SOP Class and Instance."""
 _WITH_PRIORITY: Final = (C_STORE_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ)
+_FURTHER: Final = frozenset({_ERROR_COMMENT, _ERROR_ID, _ATTRIBUTES, *_TYPES.values(), *_SUB_OPERATIONS})
+_HEAD: Final = struct.Struct("<HHI")
+"""Of an element: group, number, length."""
 _NO_DATA_SET: Final = 0x0101
 _DATA_SET: Final = 0x0001
 MEDIUM: Final = 0x0000
@@ -110,13 +114,20 @@ def read(data: bytes) -> Command:
         sop_class=_uid(found, _AFFECTED_SOP_CLASS, _REQUESTED_SOP_CLASS),
         sop_instance=_uid(found, _AFFECTED_SOP_INSTANCE, _REQUESTED_SOP_INSTANCE),
         has_data_set=_number(found, _DATA_SET_TYPE) != _NO_DATA_SET,
-        attributes=_tags(found.get(_ATTRIBUTES, b"")),
-        status=_number(found, _STATUS) if field & RESPONSE else 0,
-        comment=found.get(_ERROR_COMMENT, b"").decode("ascii", "replace").strip(" \0"),
-        error_id=_number(found, _ERROR_ID) if _ERROR_ID in found else None,
-        type_id=next((_number(found, one) for one in _TYPES.values() if one in found), 0),
-        sub_operations=SubOperations(*(_number(found, one) if one in found else None for one in _SUB_OPERATIONS)),
+        **(_further(found, field) if field & RESPONSE or not _FURTHER.isdisjoint(found) else {}),
     )
+
+
+def _further(found: dict[int, bytes], field: int) -> dict[str, Any]:
+    """What responses and few requests state beside what all do."""
+    return {
+        "attributes": _tags(found.get(_ATTRIBUTES, b"")),
+        "status": _number(found, _STATUS) if field & RESPONSE else 0,
+        "comment": found.get(_ERROR_COMMENT, b"").decode("ascii", "replace").strip(" \0"),
+        "error_id": _number(found, _ERROR_ID) if _ERROR_ID in found else None,
+        "type_id": next((_number(found, one) for one in _TYPES.values() if one in found), 0),
+        "sub_operations": SubOperations(*(_number(found, one) if one in found else None for one in _SUB_OPERATIONS)),
+    }
 
 
 def request(
@@ -166,21 +177,24 @@ def response(
     `instance`: Affected SOP Instance UID; `attributes`: tags of the Attribute Identifier List. Of a comment that is too
     long the beginning is sent, what is not ASCII as `?`.
     """
+    before, behind = _around_id(request.sop_class, request.field, status, has_data_set=has_data_set)
     values: list[tuple[int, bytes]] = []
-    if request.sop_class:
-        values.append((_AFFECTED_SOP_CLASS, _padded(request.sop_class)))
-    values += (
-        (_COMMAND_FIELD, _us(request.field | RESPONSE)),
-        (_RESPONDED_TO, _us(request.message_id)),
-        (_DATA_SET_TYPE, _us(0x0000 if has_data_set else _NO_DATA_SET)),
-        (_STATUS, _us(status)),
-    )
     if comment:
         text = comment.encode("ascii", "replace")[:COMMENT_CHARS]
         values.append((_ERROR_COMMENT, text + b" " * (len(text) % 2)))
     if error_id is not None:
         values.append((_ERROR_ID, _us(error_id)))
-    return _encoded([*values, *_about(_AFFECTED_SOP_INSTANCE, instance, request.field, request.type_id, attributes)])
+    values += _about(_AFFECTED_SOP_INSTANCE, instance, request.field, request.type_id, attributes)
+    return _with_length(before + _us(request.message_id) + behind + _joined(values))
+
+
+@lru_cache(maxsize=256)
+def _around_id(sop_class: str, field: int, status: int, *, has_data_set: bool) -> tuple[bytes, bytes]:
+    """What all responses to requests of a kind begin with, before and behind the Message ID."""
+    values = [(_AFFECTED_SOP_CLASS, _padded(sop_class))] if sop_class else []
+    values += ((_COMMAND_FIELD, _us(field | RESPONSE)), (_RESPONDED_TO, _us(0)))
+    behind = ((_DATA_SET_TYPE, _us(0x0000 if has_data_set else _NO_DATA_SET)), (_STATUS, _us(status)))
+    return _joined(values)[:-2], _joined(behind)
 
 
 def _about(
@@ -196,24 +210,32 @@ def _about(
 
 
 def _encoded(values: Iterable[tuple[int, bytes]]) -> bytes:
-    body = b"".join(struct.pack("<HHI", 0, number, len(value)) + value for number, value in values)
+    return _with_length(_joined(values))
+
+
+def _joined(values: Iterable[tuple[int, bytes]]) -> bytes:
+    return b"".join(_HEAD.pack(0, number, len(value)) + value for number, value in values)
+
+
+def _with_length(body: bytes) -> bytes:
+    """Behind Command Group Length."""
     return struct.pack("<HHII", 0, 0, 4, len(body)) + body
 
 
 def _elements(data: bytes) -> tuple[dict[int, bytes], int]:
     """Those of group 0000 by number, and the tag of another (0: there is none)."""
-    found, at, stray = {}, 0, 0
-    while at < len(data):
-        if len(data) - at < 8:
+    found, at, stray, size = {}, 0, 0, len(data)
+    while at < size:
+        if size - at < 8:
             raise CommandFault("the command set is cut off")
-        group, number, length = struct.unpack_from("<HHI", data, at)
-        if at + 8 + length > len(data):
+        group, number, length = _HEAD.unpack_from(data, at)
+        begin, at = at + 8, at + 8 + length
+        if at > size:
             raise CommandFault(f"({group:04X},{number:04X}) of {length} bytes in a command set")
         if group:
             stray = stray or group << 16 | number
         else:
-            found[number] = data[at + 8 : at + 8 + length]
-        at += 8 + length
+            found[number] = data[begin:at]
     return found, stray
 
 
@@ -224,8 +246,8 @@ def _number(found: dict[int, bytes], element: int) -> int:
     return int.from_bytes(value, "little")
 
 
-def _uid(found: dict[int, bytes], *elements: int) -> str:
-    value = next((found[one] for one in elements if one in found), b"")
+def _uid(found: dict[int, bytes], affected: int, requested: int) -> str:
+    value = found[affected] if affected in found else found.get(requested, b"")
     try:
         return value.decode("ascii").strip(" \0")
     except UnicodeDecodeError:

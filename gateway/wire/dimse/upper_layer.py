@@ -11,7 +11,13 @@ from enum import Enum, auto
 from typing import Final
 
 
-class State(Enum):
+class _ByIdentity(Enum):
+    """Enum's own hash is written in Python, and each PDU needs six."""
+
+    __hash__ = object.__hash__
+
+
+class State(_ByIdentity):
     """PS3.8 9.2.1. Sta2, Sta3, Sta10 and Sta12 are the acceptor's, Sta4, Sta5, Sta9 and Sta11 the requestor's."""
 
     STA1 = "Idle"
@@ -29,7 +35,7 @@ class State(Enum):
     STA13 = "Awaiting transport connection close indication"
 
 
-class Event(Enum):
+class Event(_ByIdentity):
     """PS3.8 9.2.2."""
 
     EVT1 = "A-ASSOCIATE request primitive"
@@ -53,7 +59,7 @@ class Event(Enum):
     EVT19 = "Unrecognized or invalid PDU received"
 
 
-class Effect(Enum):
+class Effect(_ByIdentity):
     """What an action consists of. `SEND_...` is a PDU; `ISSUE_...` a primitive handed to the service user."""
 
     OPEN_TRANSPORT = auto()
