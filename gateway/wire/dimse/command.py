@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -77,8 +76,7 @@ class SubOperations(NamedTuple):
 NOT_STATED: Final = SubOperations()
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """What a request or a response says of itself; `sop_class` and `sop_instance`: the Affected or Requested ones."""
 
     field: int

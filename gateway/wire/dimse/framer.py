@@ -50,6 +50,7 @@ class Framer:
         """Where the next bytes go, if there are any. It grows with what came, not with what a length announces."""
         if self._begin == self._end:
             self._begin = self._end = 0
+            return self._buffer
         waiting = self._end - self._begin
         size = 6 + self._length if waiting >= 6 else 6
         if self._begin + size > len(self._buffer) or self._end == len(self._buffer):
