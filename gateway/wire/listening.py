@@ -23,9 +23,9 @@ ACCEPTS: Final = 64
 """Connections that are taken before the event loop turns to others."""
 RETRY_SECONDS: Final = 0.1
 """After an `accept()` that failed, for want of descriptors or memory."""
-GIVE_WAY_SECONDS: Final = 0.002
+GIVE_WAY_SECONDS: Final = 0.0005
 """So long a connection is left to the processes that have fewer: one that is idle takes it sooner. Then it is taken all
-the same: they may be at work, or stopped."""
+the same: they may be at work, or stopped. Meanwhile who gave way may have the fewest again, and idles."""
 
 Protocol = Callable[[HeldPlace], asyncio.BaseProtocol]
 
