@@ -65,8 +65,9 @@ _PERFORMED: Final = Statement(
     .join(orders, orders.c.id == _LINK.c.order)
     .outerjoin(procedures, procedures.c.study_uid == _LINK.c.study_uid)
     .outerjoin(steps, (steps.c.procedure == procedures.c.id) & (steps.c.step_id == _LINK.c.step_id))
-    .where(performed_steps.c.id >= bindparam("first"), performed_steps.c.id < bindparam("end"))
-    .order_by(performed_steps.c.id.desc())
+    # By the key of the links, whose order is that of the answer: no other lets a database stop at the last one.
+    .where(_LINK.c.performed_step >= bindparam("first"), _LINK.c.performed_step < bindparam("end"))
+    .order_by(_LINK.c.performed_step.desc())
     .limit(bindparam("most"))
 )  # fmt: skip
 _ARRIVED: Final = Statement(

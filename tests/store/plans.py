@@ -24,6 +24,20 @@ def asked_by(connection: Connection, work: Callable[[Connection], Any]) -> Asked
     return asked
 
 
+def _run_by(connection: Connection, work: Callable[[Connection], Any]) -> list[str]:
+    """Do `work`; the statements that SQLite ran for it with their values in them, also those that are given to the
+    driver itself."""
+    ran: list[str] = []
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.set_trace_callback(ran.append)
+    try:
+        work(connection)
+    finally:
+        driver.set_trace_callback(None)
+    return ran
+
+
 def plan_of(connection: Connection, statement: str, values: Any) -> list[str]:
     """The lines of the plan of a statement."""
     prefix = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
@@ -31,10 +45,10 @@ def plan_of(connection: Connection, statement: str, values: Any) -> list[str]:
 
 
 def plans_of(connection: Connection, work: Callable[[Connection], Any]) -> list[tuple[str, str]]:
-    """(statement, line of its plan) of all that `work` reads."""
+    """(statement, line of its plan) of all that `work` reads of SQLite."""
     return [
         (statement, line)
-        for statement, values in asked_by(connection, work)
+        for statement in _run_by(connection, work)
         if statement.lstrip().startswith(("SELECT", "WITH"))
-        for line in plan_of(connection, statement, values)
+        for line in plan_of(connection, statement, ())
     ]

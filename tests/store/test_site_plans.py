@@ -25,8 +25,10 @@ from gateway.store import (
     outbox_listing,
     silent_steps,
     study_findings,
+    turnaround,
     worklist,
 )
+from gateway.store.export_orders import in_ehr
 from gateway.store.schema import ENDED, metadata
 from tests.store.plans import plans_of
 from tests.web.served import whole_journey
@@ -76,6 +78,19 @@ def _is_whole(statement: str, line: str) -> bool:
     if scanned is None or scanned[1] not in metadata.tables:
         return False
     return scanned[2] not in OPEN and not ("LIMIT" in statement and scanned[2])
+
+
+async def test_deliveries_of_some_studies_are_found_by_the_studies(journey: Store) -> None:
+    some = {f"2.25.{number}" for number in range(500)}
+    plans = await journey.read(partial(plans_of, work=lambda one: in_ehr(one, some)))
+    found = [line for _, line in plans if " outbox " in line]
+    assert found == ["SEARCH outbox USING INDEX ix_outbox_subject (subject=?)"]
+
+
+async def test_the_newest_examinations_are_read_in_their_order(journey: Store) -> None:
+    """What is sorted is read to its end, though 2,000 examinations are the most that a week may give."""
+    plans = await journey.read(partial(plans_of, work=lambda one: turnaround.examinations(one, 0, now())))
+    assert [line for statement, line in plans if "LIMIT" in statement and line.startswith("USE TEMP B-TREE")] == []
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
