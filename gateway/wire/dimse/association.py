@@ -111,6 +111,7 @@ class Association(asyncio.BufferedProtocol):
         self._request: A_ASSOCIATE | None = None
         self._answer: Agreement | Rejection | None = None
         self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
         self.closed = asyncio.Event()
 
     # The connection
@@ -133,6 +134,7 @@ class Association(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._socket = transport.get_extra_info("socket")
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._last_traffic = self._loop.time()
         self.place.end = transport.abort
@@ -146,17 +148,17 @@ class Association(asyncio.BufferedProtocol):
         self._last_traffic = self._loop.time()
         self._framer.filled(size)
         self._read_on()
-        if self._framer.waiting_bytes or self._assembler.is_under_way:
-            self._acknowledge_now()
+        self._acknowledge_now()
 
     def _acknowledge_now(self) -> None:
         """A peer without TCP_NODELAY holds the rest of a PDU or message back until its beginning has been acknowledged.
 
-        The kernel falls back to delaying by itself, so this is asked for after every read that leaves a rest to come.
+        The kernel falls back to delaying by itself, so this is asked for after every read: to ask only while a rest is
+        to come is slower for DCMTK's clients (docs/performance.md).
         """
-        if _QUICKACK is not None:
-            with suppress(OSError, AttributeError):
-                self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        if _QUICKACK is not None and self._socket is not None:
+            with suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     def _read_on(self) -> None:
         """Take the PDUs that are there, while there is room for what they may ask."""
