@@ -23,6 +23,7 @@ from gateway.records.patient_merge import Absorbed, composed
 from gateway.records.row_ids import OrderRow, PatientRow
 from gateway.records.work import SETTLE, delivery_to
 from gateway.store import Store, messages, migrations, order_book, order_kin, outbox_listing, patients, schema
+from gateway.store import engine as opening
 from gateway.store.engine import open_engine
 from gateway.store.schema import metadata
 from tests.commands import FORKS
@@ -204,8 +205,10 @@ def _causes_of_0007(connection: Connection) -> None:
 
 
 def _prepare(url: str, together: Barrier) -> None:
+    # In this process alone: on a busy machine the tables may take longer than others wait for a lock.
+    opening.LOCK_TIMEOUT_MS = 120_000  # type: ignore[misc]
     engine = open_engine(url)
-    together.wait(60)
+    together.wait(120)
     migrations.prepare(engine)
 
 
@@ -215,7 +218,7 @@ def test_two_processes_at_once(empty_url: str) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(120)
     assert [process.exitcode for process in processes] == [0, 0]
     engine = open_engine(empty_url)
     assert _differences(engine) == []
