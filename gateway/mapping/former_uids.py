@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gateway.mapping.elements import of_elements
+from gateway.records.identifiers import looked_for
 from gateway.records.moved_instance import MOST_FORMER, Former
 from gateway.worklist.items import Decoded
 
@@ -30,6 +31,6 @@ def _stated(original: Decoded) -> Iterator[Former]:
         for previous in modified.items[:MOST_FORMER] if modified is not None else ():
             uids = of_elements({tag: previous[tag] for tag in _UIDS.values() if tag in previous}, with_empty=False)
             # Under another VR than UI an attribute may hold items.
-            stated = Former(*(uid if isinstance(uid := uids.get(name), str) else "" for name in _UIDS))
+            stated = Former(*(looked_for(uid) if isinstance(uid := uids.get(name), str) else "" for name in _UIDS))
             if any(stated):
                 yield stated

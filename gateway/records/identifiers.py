@@ -6,6 +6,8 @@ from typing import Final, NewType
 
 LONGEST_UID: Final = 64
 """Characters of any UID (PS3.5 9)."""
+LONGEST_LOOKED_FOR: Final = 200
+"""Characters of what rows are looked for by: an index of PostgreSQL takes no entry of some kilobytes."""
 
 StudyInstanceUID = NewType("StudyInstanceUID", str)
 """(0020,000D)."""
@@ -15,3 +17,8 @@ SOPInstanceUID = NewType("SOPInstanceUID", str)
 """(0008,0018)."""
 AccessionNumber = NewType("AccessionNumber", str)
 """(0008,0050); whose it is, its issuer tells."""
+
+
+def looked_for(identifier: str) -> str:
+    """An identifier as rows are looked for by it; what is too long to be any is none."""
+    return identifier if len(identifier) <= LONGEST_LOOKED_FOR else ""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from gateway.errors import Conflict, GatewayError, InvalidValue, RequiredEmpty, RequiredMissing, together
 from gateway.records.finding import Finding
+from gateway.records.identifiers import looked_for
 from gateway.records.order import Attributes
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS, NOT_OF_DISCONTINUED, Use
 from gateway.records.step import RefusedEvent, StepEvent
@@ -135,9 +136,9 @@ def scheduled_items(attributes: Attributes) -> list[ScheduledItem]:
     """The items of the Scheduled Step Attributes Sequence, each once."""
     items = (
         ScheduledItem(
-            text_of(item.get("StudyInstanceUID")),
+            looked_for(text_of(item.get("StudyInstanceUID"))),
             text_of(item.get("ScheduledProcedureStepID")),
-            text_of(item.get("AccessionNumber")),
+            looked_for(text_of(item.get("AccessionNumber"))),
             text_of(item.get("RequestedProcedureID")),
         )
         for item in items_of(attributes.get(SCHEDULED_STEPS))

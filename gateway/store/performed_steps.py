@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
 from gateway.records.finding import Finding
+from gateway.records.identifiers import looked_for
 from gateway.records.imaging_order import Order, Performed
 from gateway.records.performed_matching import Candidate, MatchedBy
 from gateway.records.performed_step import PerformedState, PerformedStep, ScheduledItem, scheduled_items
@@ -102,7 +103,7 @@ def add(
             "sop_uid": sop_uid,
             "calling_ae": calling_ae,
             "accession": next(filter(None, accession_numbers), ""),
-            "patient_id": str(step.attributes.get("PatientID") or ""),
+            "patient_id": looked_for(str(step.attributes.get("PatientID") or "")),
             "digest": digest,
             "begun_at": begun_at,
             "ended_at": None,

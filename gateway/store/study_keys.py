@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from gateway.records.agreement import Together
-from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.identifiers import StudyInstanceUID, looked_for
 from gateway.records.order import Attributes
 from gateway.worklist.names import name_key
 
@@ -25,9 +25,9 @@ def of_study(attributes: Attributes) -> dict[str, Any]:
     """The columns of `studies`."""
     date = text_of(attributes, "StudyDate")
     return {
-        "accession": text_of(attributes, "AccessionNumber"),
-        "patient_id": text_of(attributes, "PatientID"),
-        "patient_issuer": text_of(attributes, "IssuerOfPatientID"),
+        "accession": looked_for(text_of(attributes, "AccessionNumber")),
+        "patient_id": looked_for(text_of(attributes, "PatientID")),
+        "patient_issuer": looked_for(text_of(attributes, "IssuerOfPatientID")),
         "study_date": date if _DATE.fullmatch(date) else "",
         "name_key": name_key(text_of(attributes, "PatientName"))[:LONGEST_NAME],
     }

@@ -15,7 +15,13 @@ from gateway.mapping.former_uids import ORIGINAL, former_uids
 from gateway.mapping.frames import tags_for
 from gateway.records.arrival import InstanceArrival
 from gateway.records.finding import Finding
-from gateway.records.identifiers import SeriesInstanceUID, SOPInstanceUID, StudyInstanceUID
+from gateway.records.identifiers import (
+    LONGEST_LOOKED_FOR,
+    SeriesInstanceUID,
+    SOPInstanceUID,
+    StudyInstanceUID,
+    looked_for,
+)
 from gateway.records.order import Attributes
 from gateway.records.study_search import KEPT, SearchLevel
 from gateway.wire.dimse.broken_header import SERIES_UID, STUDY_UID, readable_header
@@ -135,7 +141,8 @@ def _header_of(incoming: Incoming, header: bytes | None, tags: Collection[int]) 
 
 
 def _uids(incoming: Incoming, levels: Mapping[str, Attributes]) -> tuple[str, str, str]:
-    """Of study, series and instance. Raises `RequiredMissing` without them, `InvalidValue` for another instance."""
+    """Of study, series and instance. Raises `RequiredMissing` without them, `InvalidValue` for another instance and for
+    what no UID can be."""
     # Under another VR than UI an attribute may hold items.
     study, series, instance = (
         uid if isinstance(uid := levels[level].get(keyword), str) else ""
@@ -144,6 +151,8 @@ def _uids(incoming: Incoming, levels: Mapping[str, Attributes]) -> tuple[str, st
     for keyword, uid in zip(NAMES, (study, series, instance), strict=True):
         if not uid:
             raise RequiredMissing(f"{keyword} is missing")
+        if not looked_for(uid):
+            raise InvalidValue(f"{keyword} has more than {LONGEST_LOOKED_FOR} characters")
     for keyword, stated, announced in (
         ("StudyInstanceUID", study, incoming.study_instance_uid),
         ("SOPInstanceUID", instance, incoming.sop_instance_uid),
