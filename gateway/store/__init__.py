@@ -54,14 +54,19 @@ class Store:
         """Open the database at `url`; an empty one gets its tables, an older one is refused with the cure.
 
         `answer_seconds`: how long `read` and `write` wait for a database that neither answers nor closes its
-        connection; `job_seconds`: how long `read_long` does. None: without end.
+        connection; `job_seconds`: how long `read_long` does. None: without end. To make tables takes its time.
 
         Raises `ConfigError` (wrong address or schema) or `Unavailable`.
         """
         store = cls(url, answer_seconds=answer_seconds, job_seconds=job_seconds)
         try:
             async with within(answer_seconds):
-                await asyncio.to_thread(store._prepare)
+                has_tables = await asyncio.to_thread(migrations.has_tables, store.engine)
+            if not has_tables:
+                # To make them takes a slow disk longer than an answer: who gave up would begin anew at the next start.
+                await asyncio.to_thread(migrations.upgrade, store.engine)
+            async with within(answer_seconds):
+                await asyncio.to_thread(store._take_over_time)
         except DBAPIError as error:
             await store.close()
             if is_outage(error) and not is_no_database(error):
@@ -72,8 +77,7 @@ class Store:
             raise
         return store
 
-    def _prepare(self) -> None:
-        migrations.prepare(self.engine)
+    def _take_over_time(self) -> None:
         read = partial(self._read, seconds=self._answer_seconds, key="database.answer_seconds")
         if ahead := read(heartbeats.ahead):
             # A gateway works here whose steady time is not its wall clock's: what this process adds must be due there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.synchronize import Barrier
@@ -223,6 +224,20 @@ def test_two_processes_at_once(empty_url: str) -> None:
     engine = open_engine(empty_url)
     assert _differences(engine) == []
     engine.dispose()
+
+
+async def test_tables_may_take_longer_than_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow disk a gateway that gave up would begin anew with each start, and never serve."""
+    upgrade, answer_seconds = migrations.upgrade, 2.0
+
+    def slowly(engine: Engine) -> tuple[str | None, str]:
+        time.sleep(answer_seconds * 1.1)
+        return upgrade(engine)
+
+    monkeypatch.setattr(migrations, "upgrade", slowly)
+    store = await Store.open(f"sqlite:///{tmp_path}/gateway.db", answer_seconds=answer_seconds)
+    assert await store.read(migrations.current) == migrations.newest()
+    await store.close()
 
 
 async def test_two_stores_in_one_process_at_once(empty_url: str) -> None:

@@ -65,15 +65,21 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
 
 
 def prepare(engine: Engine) -> None:
-    """Give an empty database its tables. Raises `ConfigError` when it has the tables of another version."""
+    """Give an empty database its tables. Raises as `has_tables` does."""
+    if not has_tables(engine):
+        upgrade(engine)
+
+
+def has_tables(engine: Engine) -> bool:
+    """Whether the database has the tables that this program needs; False: it is empty. Raises `ConfigError` when it has
+    the tables of another version, or of others."""
     with engine.connect().execution_options(reading=True) as connection:
         revision = current(connection)
         if revision == newest():
-            return
+            return True
         empty = not inspect(connection).get_table_names()
     if revision is None and empty:
-        upgrade(engine)
-        return
+        return False
     if revision is None:
         raise ConfigError(["database.url: the database holds tables that are not the gateway's; give it an empty one"])
     if revision in revisions():
