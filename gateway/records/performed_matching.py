@@ -71,7 +71,7 @@ def matched(
     A Study Instance UID identifies the procedure, whatever patient the modality states; an accession number, which two
     sites may have given, identifies the order only for the same patient.
     """
-    if steps := of_study(item.study_uid):
+    if item.study_uid and (steps := of_study(item.study_uid)):
         return _of_study(item, steps)
     if not item.accession_number:
         return Matched(None, why=NO_ORDER)

@@ -34,7 +34,8 @@ def queue_procedure(connection: Connection, sop_uid: str, step: PerformedStep, *
     """Let the EHRs get the Procedure of a performed step, if it is completed."""
     items = scheduled_items(step.attributes)
     if step.state is PerformedState.COMPLETED and items:
-        lane = Lane(PROCEDURE, StudyInstanceUID(items[0].study_uid), Part.PROCEDURE, sop_uid)
+        subject = StudyInstanceUID(next((one.study_uid for one in items if one.study_uid), sop_uid))
+        lane = Lane(PROCEDURE, subject, Part.PROCEDURE, sop_uid)
         outbox.postpone(connection, lane, due_at=now, now=now)
 
 
