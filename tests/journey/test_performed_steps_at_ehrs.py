@@ -78,12 +78,14 @@ async def test_an_ehr_follows_an_examination(
         assert procedure["identifier"] == [{"system": "urn:dicom:uid", "value": f"urn:oid:{UID}"}]
         shown = await journey(gateway.store, AccessionNumber("ACC1"))
         assert shown is not None
-        delivered = [one["text"].split("/")[0] for one in shown["events"] if one["station"] == "ehr_delivery"]
+        told = [one["text"].split("/")[0] for one in shown["events"] if one["station"] == "ehr_delivery"]
+        # On a slow machine a later version may take the place of one that waits.
+        delivered = {one for one in told if one.startswith("delivered")}
         assert {
             "delivered to ehr0 as ServiceRequest",
             "delivered to ehr0 as Task",
             "delivered to ehr0 as Procedure",
-        } == {*delivered}
+        } == delivered
 
 
 async def test_what_an_ehr_is_not_to_be_told_it_is_not_told(start: Start, fhir_server: FhirServer) -> None:
