@@ -70,6 +70,7 @@ _ORDER: Final = Statement(
     select(orders).where(orders.c.id == bindparam("the_order")).with_for_update(), about=_about, holds_others=True
 )
 """Held: two messages may name one order by different numbers, under which they would not meet."""
+_STANDS: Final = Statement(select(orders).where(orders.c.id == bindparam("the_order")))
 _OF_STUDY: Final = Statement(
     select(orders)
     .join(procedures, procedures.c.order == orders.c.id)
@@ -151,6 +152,13 @@ def number_keys(study_uid: str = "", filler: str = "", placer: str = "", accessi
 def get(connection: Connection, order: OrderRow) -> Order:
     """The order in a row, held until the transaction ends."""
     row = _ORDER.first(connection, {"the_order": order})
+    assert row is not None
+    return loaded(connection, row)
+
+
+def stands(connection: Connection, order: OrderRow) -> Order:
+    """The order in a row as it stands, held by nobody: for who changes nothing."""
+    row = _STANDS.first(connection, {"the_order": order})
     assert row is not None
     return loaded(connection, row)
 

@@ -11,6 +11,7 @@ from functools import partial
 
 from sqlalchemy import Connection, text
 
+from gateway.journey.order_telling.procedures import _look
 from gateway.journey.performed_step.linking import ALARMING
 from gateway.records.performed_matching import MatchedBy
 from gateway.records.step import StepState
@@ -88,3 +89,13 @@ async def test_a_performed_step_that_begins_sees_what_another_gateway_just_did_t
     assert ALARMING[StepState.CANCELED] in str(performed_steps.step_of(row).findings)
     for one in (store, other):
         await one.close()
+
+
+async def test_what_tells_the_ehrs_of_a_performed_step_holds_no_order(shared_postgres: str) -> None:
+    """A reader may hold nothing."""
+    store, station = await with_orders(shared_postgres, 1)
+    await station.create(begun(0))
+    found = await store.read(partial(_look, sop_uid="2.25.0"))
+    assert found is not None
+    assert [order.accession_number for order in found.orders] == ["A0"]
+    await store.close()

@@ -93,7 +93,7 @@ def _look(connection: Connection, sop_uid: str) -> _ProcedureFacts | None:
     if row is None:
         return None
     links = step_candidates.links_of(connection, PerformedStepRow(row["id"]))
-    orders = [order_book.get(connection, one) for one in sorted({link.order for link in links})]
+    orders = [order_book.stands(connection, one) for one in sorted({link.order for link in links})]
     orders = [order for order in orders if order.procedures]
     patient = next((order.patient for order in orders if order.patient is not None), None)
     held = None if patient is None else patients.get(connection, patient)
