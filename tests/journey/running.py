@@ -50,7 +50,7 @@ def config_of(database_url: str, *ehr_urls: str, **sections: Any) -> Config:
     ]
     defaults: dict[str, Any] = {
         "site": Site(name="Test site", patient_id_issuer="HOSP", identifier_systems={"HOSP": "urn:oid:2.25.1"}),
-        "database": Database(url=database_url),
+        "database": Database(url=database_url, answer_seconds=120),
         "hl7": Hl7(listeners=[Listener(port=0, conformance="off")]),
         "dicom": Dicom(port=0),
         "studies": Studies(quiet_seconds=0.3),
