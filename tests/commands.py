@@ -108,6 +108,13 @@ def _main(
         logging.shutdown()  # a forked process that ends does not do what the interpreter does at its end
 
 
+def has_ended(command: Command, *, but_asks_for: int) -> bool:
+    """Whether a command has ended; a signal is sent to what has not."""
+    if command.is_alive:
+        command.signal(but_asks_for)
+    return not command.is_alive
+
+
 async def gateway(*arguments: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> Completed:
     """`gateway ARGUMENTS` in `folder`, to its end. `env` is added to the environment."""
     command = Command(arguments, folder, env or {})

@@ -91,7 +91,8 @@ async def _serve(settings: Config, reread: Callable[[], Config], place: ProcessP
 
 @asynccontextmanager
 async def _reloading(reloads: Mapping[int, Callable[[], Awaitable[object]]]) -> AsyncIterator[None]:
-    """While the context is open, a signal calls what belongs to it; once, if it came before, since it was blocked."""
+    """While the context is open, a signal calls what belongs to it; once, if it came before, since it was blocked. From
+    its end on the signals are ignored: the default is to end the process."""
     loop, tasks = asyncio.get_running_loop(), set[asyncio.Future[object]]()
 
     def begin(reload: Callable[[], Awaitable[object]]) -> None:
@@ -99,13 +100,17 @@ async def _reloading(reloads: Mapping[int, Callable[[], Awaitable[object]]]) -> 
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    for number, reload in reloads.items():
-        loop.add_signal_handler(number, begin, reload)
+    for number in reloads:
+        # Not by the loop, which restores the default when it closes. Its handlers of other signals let it wake.
+        signal.signal(number, lambda number, _frame: loop.call_soon_threadsafe(begin, reloads[number]))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, reloads)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, reloads)
+        for number in reloads:
+            # Blocking them would not do: another thread would get them.
+            signal.signal(number, signal.SIG_IGN)
+        await asyncio.sleep(0)  # what came before has begun
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

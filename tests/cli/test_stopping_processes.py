@@ -19,7 +19,7 @@ from gateway.simulators import modality, ris
 from gateway.store import Store
 from gateway.store.schema import instances, messages, orders
 from gateway.wire.hl7.mllp_client import MllpClient
-from tests.commands import served
+from tests.commands import has_ended, served
 from tests.conftest import until
 from tests.journey.test_study_findings import image
 from tests.several_processes import HOST, PATIENT_SECONDS, Ports, configuration, count
@@ -86,3 +86,12 @@ async def test_what_is_under_way_is_answered_while_nobody_new_is_taken(
     store = await Store.open(shared_postgres)
     assert await count(store, kept) == rows
     await store.close()
+
+
+async def test_what_asks_for_a_reload_does_not_end_what_stops(tmp_path: Path, shared_postgres: str) -> None:
+    (tmp_path / "gateway.yaml").write_text(configuration(shared_postgres), encoding="utf-8")
+    async with served(tmp_path, "--processes", "2") as command:
+        command.signal(signal.SIGTERM)
+        await until(partial(has_ended, command, but_asks_for=signal.SIGHUP), what="the end")
+        assert await command.ended() == 0
+        assert "never retrieved" not in command.errors

@@ -115,6 +115,8 @@ class Supervisor:
             yield
         finally:
             signal.set_wakeup_fd(wakes)
+            # As it was before: what asks for a reload does not end what stops.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
             for number, handler in before.items():
                 signal.signal(number, handler)
             for end in (self._woken, waking):
@@ -250,7 +252,8 @@ class Supervisor:
 
     def _hand_on(self, number: int) -> None:
         if number == signal.SIGHUP:
-            self._reload()
+            if self._kill_at is None:
+                self._reload()
             return
         if self._kill_at is None:
             self._kill_at = time.monotonic() + self.stop_seconds + KILLED_SECONDS
