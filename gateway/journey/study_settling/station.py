@@ -112,7 +112,7 @@ class ImagingStudyStation:
 
     async def prepare(self) -> None:
         """Have ready what the first study after a start would wait for (`preparing`)."""
-        await self._store.read_long(preparing.look)
+        await self._store.read(preparing.look)
         # The mapping of a site may ask for what the made-up study does not have.
         with suppress(NeedsPerson):
             for shape in self._shapes:
