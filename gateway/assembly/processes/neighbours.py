@@ -18,8 +18,10 @@ from gateway.observe.shared_metrics import together
 from gateway.operations.state.sources import Silence
 from gateway.records.work import WorkKind
 
-ANSWER_SECONDS: Final = 1.0
-"""A process that does not answer in this time is left out."""
+ANSWER_SECONDS: Final = 0.8
+"""A process that does not answer in this time is left out. Who probes a gateway gives up after a second, by default."""
+SILENT_SECONDS: Final = 0.25
+"""The same, of a process that did not answer the last time: whoever asks would wait for it each time."""
 _METRICS: Final = b"metrics\n"
 _SILENCES: Final = b"silences\n"
 """Questions. Answers are JSON, so that one which is cut off is none."""
@@ -109,7 +111,7 @@ class Neighbours:
 
     async def _ask(self, number: int, question: bytes) -> Any:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(SILENT_SECONDS if number in self.silent else ANSWER_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self._path(number))
                 try:
                     writer.write(question)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from gateway.assembly.processes import neighbours
 from gateway.assembly.processes.neighbours import Neighbours, Silences
 from gateway.assembly.processes.place import ALONE, ProcessPlace
 from gateway.observe import metrics
 from gateway.operations.state.sources import Silence
 from gateway.records.work import delivery_to
+from tests.conftest import comes_true
 
 STATED = ((1, 1.0), (2, 1.0), (3, 0.0))
 KIND, OTHER = delivery_to("main"), delivery_to("other")
@@ -65,6 +68,20 @@ async def test_a_process_that_cannot_be_asked_serves(tmp_path: Path, caplog: pyt
     [line] = caplog.messages
     assert line.startswith("the other processes get no answer of this one, their metrics are without it: ")
     assert line.endswith(f"{folder}/1: AF_UNIX path too long")
+
+
+async def test_what_was_silent_is_not_waited_for_as_long_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asker = of(1, tmp_path, {})
+    hangs = await asyncio.start_unix_server(lambda _reader, _writer: None, tmp_path / "3")
+    async with hangs:
+        monkeypatch.setattr(neighbours, "ANSWER_SECONDS", 0.1)
+        await asker.look()
+        monkeypatch.setattr(neighbours, "ANSWER_SECONDS", 3600)
+        await asker.look()
+        assert asker.silent == {2, 3}
+    async with AsyncExitStack() as stack:
+        await of(2, tmp_path, {}).begin(stack)
+        await comes_true(asker.look, lambda _: asker.silent == {3})
 
 
 async def test_alone_nobody_is_asked() -> None:
