@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from dataclasses import replace
 
-from gateway.journey.study_arrival.incoming import Sender
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom.dsutils import encode
+
+from gateway.assembly.mappings import load_mappings
+from gateway.assembly.studies import make_arrival
+from gateway.clock import now
+from gateway.journey.study_arrival.incoming import Incoming, Sender
 from gateway.journey.study_arrival.transfers import Transfers
 from gateway.records.audit import AuditEvent, AuditKind
+from gateway.store import Store
+from tests.journey.running import config_of, sqlite
+from tests.journey.test_study_findings import image
 from tests.store.test_study_arrivals import FIRST
 
 NEXT = replace(FIRST, received_at=FIRST.received_at + 1)
@@ -34,3 +45,23 @@ def test_a_study_of_which_nothing_was_kept_was_not_transferred() -> None:
     transfers.not_kept(SENDER, FIRST)
     transfers.ended(SENDER, NEXT.received_at)
     assert noted == []
+
+
+@sqlite
+async def test_a_transfer_that_ends_amid_an_instance_has_an_end(store: Store, database_url: str) -> None:
+    """The instance is kept nevertheless, with the event of the beginning."""
+    noted: list[AuditEvent] = []
+    config = config_of(database_url)
+    arrival = make_arrival(config, store, load_mappings(config), now, Transfers(noted.append))
+    release = threading.Event()
+    holding = asyncio.create_task(store.write(lambda _connection: release.wait()))
+    data = encode(image(number="1"), True, True)
+    assert data is not None
+    keeping = asyncio.create_task(arrival.keep(Incoming(SENDER, ImplicitVRLittleEndian, data), str))
+    await asyncio.sleep(0)  # both have handed over what they write
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    arrival.transfer_ended(SENDER)
+    release.set()
+    await holding
+    assert [one.kind for one in noted] == [AuditKind.INSTANCES_TRANSFERRED]

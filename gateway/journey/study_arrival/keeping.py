@@ -95,7 +95,8 @@ class InstanceKeeping:
 
         try:
             kept = await self._store.write(keep, asked_by(arrival))
-        except BaseException as error:
+        except Exception as error:
+            # Not where the transfer ends meanwhile: what was given to the writer is kept, unless it fails.
             if began is not None:
                 self._transfers.not_kept(sender, arrival)
             if isinstance(error, Unavailable):
