@@ -55,6 +55,8 @@ MEDIUM: Final = 0x0000
 HIGH: Final = 0x0001
 LOW: Final = 0x0002
 """Priorities (PS3.7 9.1.1.1.5)."""
+_KEPT_CHARS: Final = 64
+"""Of a SOP class whose responses' beginning is kept: what is longer is no UID, and many would fill the memory."""
 COMMENT_CHARS: Final = 64
 """Of an LO."""
 
@@ -175,7 +177,8 @@ def response(
     `instance`: Affected SOP Instance UID; `attributes`: tags of the Attribute Identifier List. Of a comment that is too
     long the beginning is sent, what is not ASCII as `?`.
     """
-    before, behind = _around_id(request.sop_class, request.field, status, has_data_set=has_data_set)
+    around_id = _around_id if len(request.sop_class) <= _KEPT_CHARS else _around_id.__wrapped__
+    before, behind = around_id(request.sop_class, request.field, status, has_data_set=has_data_set)
     values: list[tuple[int, bytes]] = []
     if comment:
         text = comment.encode("ascii", "replace")[:COMMENT_CHARS]
