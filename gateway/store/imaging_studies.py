@@ -140,9 +140,22 @@ def search_and_count(
 ) -> tuple[list[Served], bool, int | None]:
     """As `search`, and how many answer on all pages. None: more than `most`, which are not counted."""
     common = _common(connection, question)
+    shown = _page(connection, question, common)
+    if most is not None and common and _has_more(connection, question, most):
+        return *shown, None
     wanted = select(served.c.id).where(*_conditions(question, common))
     number = _number(connection, wanted if most is None else wanted.limit(most + 1))
-    return *_page(connection, question, common), number if most is None or number <= most else None
+    return *shown, number if most is None or number <= most else None
+
+
+def _has_more(connection: Connection, question: SearchParameters, most: int) -> bool:
+    """Whether the first rows of its one token show that more than `most` resources answer a question: PostgreSQL goes
+    through all rows of a token to count the resources, however few of them are wanted."""
+    if len(_conditions(question, ())) > 1:
+        return False
+    [token] = question.tokens
+    some = _having(*token).limit(2 * most).subquery()
+    return _number(connection, select(some.c.imaging_study).distinct()) > most
 
 
 def _page(connection: Connection, question: SearchParameters, common: Collection[int]) -> tuple[list[Served], bool]:

@@ -187,6 +187,30 @@ async def test_a_page_of_large_studies_is_shorter(store: Store, monkeypatch: pyt
     assert pages == [["1.0", "1.1"], ["1.2"], ["1.3"]]
 
 
+@pytest.mark.parametrize("values", [("CT",), ("CT", "MR")], ids=["one value", "several"])
+async def test_more_than_are_counted_is_known_as_that(
+    store: Store, monkeypatch: pytest.MonkeyPatch, values: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(imaging_studies, "COMMON", 3)
+
+    def filled(connection: Connection) -> None:
+        # A study has a value under two systems, and each of the values.
+        for number in range(8):
+            tokens = [SearchToken("modality", system, value) for system in ("s", "t") for value in ("CT", "MR")]
+            keep(
+                connection, f"1.{number}", *tokens, SearchToken("status", "s", "registered" if number else "available")
+            )
+
+    await store.write(filled)
+    modality = ("modality", tuple(TokenAsked(None, value) for value in values))
+    registered = ("status", (TokenAsked(None, "registered"),))
+    for tokens, number in (((modality,), 8), ((modality, registered), 7)):
+        for most in range(3, 10):
+            find = partial(imaging_studies.search_and_count, question=SearchParameters(tokens=tokens), most=most)
+            *_, counted = await store.read(find)
+            assert counted == (number if number <= most else None), (tokens, most)
+
+
 async def test_an_older_reading_of_a_study_changes_nothing(store: Store) -> None:
     def kept(revision: int, content: str) -> Any:
         resource = {"resourceType": "ImagingStudy", "content": content}

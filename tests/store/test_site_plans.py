@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 from gateway.clock import now
 from gateway.records.identifiers import StudyInstanceUID
-from gateway.records.row_ids import PerformedStepRow
+from gateway.records.row_ids import OrderRow, PerformedStepRow
 from gateway.records.search import SearchParameters, TokenAsked
 from gateway.store import (
     Store,
@@ -23,6 +23,8 @@ from gateway.store import (
     imaging_studies,
     order_conflicts,
     outbox_listing,
+    performed_steps,
+    scheduled_steps,
     silent_steps,
     study_findings,
     turnaround,
@@ -30,7 +32,7 @@ from gateway.store import (
 )
 from gateway.store.export_orders import in_ehr
 from gateway.store.schema import ENDED, metadata
-from tests.store.plans import plans_of
+from tests.store.plans import asked_by, plan_of, plans_of
 from tests.web.served import whole_journey
 
 OPEN: Final = {
@@ -91,6 +93,38 @@ async def test_the_newest_examinations_are_read_in_their_order(journey: Store) -
     """What is sorted is read to its end, though 2,000 examinations are the most that a week may give."""
     plans = await journey.read(partial(plans_of, work=lambda one: turnaround.examinations(one, 0, now())))
     assert [line for statement, line in plans if "LIMIT" in statement and line.startswith("USE TEMP B-TREE")] == []
+
+
+NAMED: Final[dict[str, Callable[[Connection], Any]]] = {
+    "performed steps of a journey": lambda c: performed_steps.of_journey(
+        c, accession_number="A1", orders=[OrderRow(1)]
+    ),
+    "scheduled steps that may be meant": lambda c: scheduled_steps.that_may_be_meant(
+        c, patient_id="P1", study_uids=["2.25.1"], accession_numbers=["A1"]
+    ),
+    "studies of images": lambda c: scheduled_steps.imaged(c, study_uids=["2.25.1"], series_uids=["2.25.2"]),
+}
+"""What is looked for by several kinds of numbers at once."""
+
+
+async def test_what_has_numbers_is_found_by_them(store: Store) -> None:
+    for name, question in NAMED.items():
+        lines = await store.read(partial(_lines_where_indexes_serve, work=question))
+        whole = [line.strip() for line in lines if re.match(r"\W*(Parallel )?(Seq Scan on|SCAN) ", line)]
+        assert [(name, line) for line in whole if _is_of_a_table(line)] == []
+
+
+def _lines_where_indexes_serve(connection: Connection, work: Callable[[Connection], Any]) -> list[str]:
+    """The lines of all plans, where PostgreSQL goes through a table only if no index serves: ours are small."""
+    if connection.dialect.name == "sqlite":
+        return [line for _, line in plans_of(connection, work)]
+    connection.execute(text("SET LOCAL enable_seqscan = off"))
+    return [line for asked in asked_by(connection, work) for line in plan_of(connection, *asked)]
+
+
+def _is_of_a_table(line: str) -> bool:
+    *_, table = re.split(r"(?:Seq Scan on|SCAN) ", line)
+    return table.split()[0] in metadata.tables
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
