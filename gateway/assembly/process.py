@@ -151,7 +151,10 @@ async def _started(parts: _Parts, elapsed: Clock, reread: Callable[[], Config] |
     dicom = await serve_dicom(
         config, store, arrival, clock, stack, worklist, performed, refused, parts.commitment, parts.place
     )
-    reloader = Reloader(config, reread, reloadable, clock, on_reload=partial(_note_reload, parts))
+    reloader = Reloader(
+        config, reread, reloadable, clock,
+        on_reload=lambda moment, is_in_force: parts.audit_log.note(reloaded(moment, is_in_force=is_in_force)),
+    )  # fmt: skip
     neighbours = Neighbours(parts.place, partial(silences_of, kinds, store))
     await neighbours.begin(stack)
     components = partial(components_of, listeners, dicom, working, jumps, neighbours)
@@ -216,10 +219,6 @@ def _watch_chain(parts: _Parts) -> ChainWatch:
     parts.start("chain, newest", keep_trying("the check of the newest events of the audit trail", watch.keep_newest))
     parts.start("chain", keep_trying("the check of the audit trail", watch.keep_whole))
     return watch
-
-
-def _note_reload(parts: _Parts, moment: int, is_in_force: bool) -> None:
-    parts.audit_log.note(reloaded(moment, is_in_force=is_in_force))
 
 
 async def _start_worker(

@@ -1,4 +1,3 @@
-# Long: the life of processes, from the first start to the last end, is one loop.
 """Starts the processes of a gateway, starts again what dies, hands signals on, and ends when all have ended.
 
 It does nothing else, so that there is little that could end it: no thread, no event loop, no database. The processes
@@ -7,7 +6,6 @@ are forked from it: modules and tables that are loaded before are in memory once
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import secrets
@@ -21,17 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.assembly.processes.child import Child, ended
 from gateway.assembly.processes.place import RELOAD_ALONE, RELOADS, ProcessPlace
 from gateway.assembly.processes.ports import OpenPorts
-from gateway.errors import ConfigError, GatewayError, Unavailable
+from gateway.errors import ConfigError, GatewayError
 
-STEADY_SECONDS: Final = 30.0
-"""A process that has served for so long is started again at once."""
-FIRST_PAUSE_SECONDS: Final = 0.5
-LONGEST_PAUSE_SECONDS: Final = 30.0
-"""Between two starts of a process that dies before; each twice as long after the one before."""
-REPORT_SECONDS: Final = 1.0
-"""For the rest of a report whose beginning has come."""
 RELOAD_SECONDS: Final = 10.0
 """For the process that reloads first; then the others reload without its word."""
 KILLED_SECONDS: Final = 5.0
@@ -46,26 +38,6 @@ Serve = Callable[[ProcessPlace], None]
 
 
 @dataclass(slots=True)
-class _Child:
-    """A process and what is known of it."""
-
-    number: int
-    pid: int = 0
-    """0: none runs."""
-    channel: socket.socket | None = None
-    unfinished_line: bytes = b""
-    """Of a report that has not come whole yet."""
-    begun_at: float = 0.0
-    """By the monotonic clock; 0: it was never started."""
-    is_ready: bool = False
-    faults: Sequence[str] = ()
-    """Why it did not start the last time."""
-    pause: float = 0.0
-    due_at: float | None = None
-    """When it is started again, by the monotonic clock."""
-
-
-@dataclass(slots=True)
 class Supervisor:
     """`serve` is called in each process, and serves until SIGTERM; what it raises before it is ready keeps it from
     starting. `on_ready` gets the lines that the first process reports of itself, once all serve."""
@@ -77,13 +49,13 @@ class Supervisor:
     on_ready: Callable[[Sequence[str]], None]
     stop_seconds: float
     _run: str = field(default_factory=lambda: secrets.token_hex(8))
-    _children: list[_Child] = field(default_factory=list)
+    _children: list[Child] = field(default_factory=list)
     _lines: Sequence[str] | None = None
     """What the first process that was ready reports; None: none was."""
     _was_ready: bool = False
     _kill_at: float | None = None
     """When what has not stopped is killed, by the monotonic clock; None: no stop was asked for."""
-    _reloads: _Child | None = None
+    _reloads: Child | None = None
     """Reloads before the others; None: none does now."""
     _reloads_until: float = 0.0
     _caught: list[int] = field(default_factory=list)
@@ -91,7 +63,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Until a signal, and all have ended. Raises `ConfigError`, or `Unavailable`, where none can start."""
-        self._children = [_Child(number) for number in range(1, self.processes + 1)]
+        self._children = [Child(number) for number in range(1, self.processes + 1)]
         with self._signals():
             try:
                 # Alone at first: it makes the tables of a new database, and what keeps it from starting is stated once.
@@ -161,12 +133,9 @@ class Supervisor:
             if child.due_at is not None and child.due_at <= now and self._kill_at is None:
                 self._start(child)
 
-    def _start(self, child: _Child) -> None:
-        child.due_at = None
-        child.channel, theirs = socket.socketpair()
-        child.channel.settimeout(REPORT_SECONDS)
+    def _start(self, child: Child) -> None:
         is_first = child.number == 1 and not child.begun_at
-        child.unfinished_line, child.is_ready, child.begun_at = b"", False, time.monotonic()
+        theirs = child.begin()
         place = ProcessPlace(
             child.number, self.processes, is_first, self.ports.seen_by(child.number), f"{self._run}-{child.number}-",
             self.folder, theirs,
@@ -203,21 +172,11 @@ class Supervisor:
             logging.shutdown()
             os._exit(code)
 
-    def _receive(self, child: _Child) -> None:
-        assert child.channel is not None
-        try:
-            received = child.channel.recv(65536)
-        except OSError:  # it ended amid a report, or what it has started holds its end
-            received = b""
-        if not received:
-            child.channel.close()
-            child.channel = None
-            return
-        *lines, child.unfinished_line = (child.unfinished_line + received).split(b"\n")
-        for line in lines:
-            self._apply(child, json.loads(line))
+    def _receive(self, child: Child) -> None:
+        for report in child.reports():
+            self._apply(child, report)
 
-    def _apply(self, child: _Child, report: dict[str, Any]) -> None:
+    def _apply(self, child: Child, report: dict[str, Any]) -> None:
         if "ready" in report:
             child.is_ready, child.faults = True, ()
             self._lines = self._lines or report["ready"]
@@ -261,12 +220,12 @@ class Supervisor:
             self.ports.close()
         self._signal(signal.SIGTERM)
 
-    def _signal(self, number: int, but: _Child | None = None) -> None:
+    def _signal(self, number: int, but: Child | None = None) -> None:
         for child in self._children:
             if child.pid and child is not but:
                 os.kill(child.pid, number)
 
-    def _reap(self, child: _Child) -> None:
+    def _reap(self, child: Child) -> None:
         pid, status = os.waitpid(child.pid, os.WNOHANG)
         if not pid:
             return
@@ -277,22 +236,19 @@ class Supervisor:
         if self._kill_at is not None:
             return
         if self._lines is None:
-            raise _fault(child, status)
-        was_steady = child.is_ready and time.monotonic() - child.begun_at >= STEADY_SECONDS
-        child.is_ready = False
-        child.pause = 0.0 if was_steady else min(child.pause * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
-        child.due_at = time.monotonic() + child.pause
+            raise child.fault(status)
+        child.wait()
         self._end_where_none_starts(child, status)
         # A logger for each: what happens to one is not counted as a repetition of what happened to another.
         logging.getLogger(f"{__name__}.{child.number}").error(
-            "process %d (pid %d) %s; it is started again %s%s", child.number, pid, _ended(status),
+            "process %d (pid %d) %s; it is started again %s%s", child.number, pid, ended(status),
             f"in {child.pause:g} s" if child.pause else "now", "".join(f": {fault}" for fault in child.faults),
         )  # fmt: skip
 
-    def _end_where_none_starts(self, child: _Child, status: int) -> None:
+    def _end_where_none_starts(self, child: Child, status: int) -> None:
         """Raises what has kept each from starting the last time, if it is the same."""
         if child.faults and all(not one.is_ready and one.faults == child.faults for one in self._children):
-            raise _fault(child, status)
+            raise child.fault(status)
 
     def _kill(self) -> None:
         for child in self._children:
@@ -301,21 +257,4 @@ class Supervisor:
                 os.waitpid(child.pid, 0)
                 log.error("process %d (pid %d) was ended, it did not stop", child.number, child.pid)
                 child.pid = 0
-            if child.channel is not None:
-                child.channel.close()
-                child.channel = None
-
-
-def _fault(child: _Child, status: int) -> GatewayError:
-    """Why a process did not start."""
-    if child.faults:
-        return ConfigError(list(child.faults))
-    return Unavailable(f"process {child.number} {_ended(status)} before it served; the log says why")
-
-
-def _ended(status: int) -> str:
-    """How a process ended, by the status of `waitpid`."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        return f"was ended by signal {number} ({signal.Signals(number).name})"
-    return f"ended with exit code {os.WEXITSTATUS(status)}"
+            child.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.assembly.processes import supervisor
+from gateway.assembly.processes import child, supervisor
 from gateway.assembly.processes.place import RELOAD_ALONE, ProcessPlace
 from gateway.assembly.processes.ports import OpenPorts
 from gateway.assembly.processes.supervisor import Supervisor
@@ -66,7 +66,7 @@ def dies_unseen(_place: ProcessPlace, _folder: Path) -> None:
 
 def supervise(serve: Callable[[ProcessPlace, Path], None], folder: Path, reports: Connection) -> None:
     """In a process of its own: reports the lines of the start, and how it ended."""
-    supervisor.FIRST_PAUSE_SECONDS = 0.01  # type: ignore[misc]
+    child.FIRST_PAUSE_SECONDS = 0.01  # type: ignore[misc]
     supervisor.RELOAD_SECONDS = 0.01  # type: ignore[misc]
     ports = OpenPorts({}, {}, ConnectionCounts(1, PROCESSES))
 
