@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, union
 
 from gateway.records.row_ids import OrderRow
 from gateway.store.schema import orders, procedures, series, studies
-from gateway.store.worklist import ITEMS, patients_named
+from gateway.store.worklist import ITEMS, PATIENT_ID, PATIENTS_NAMED
 
 MOST: Final = 200
 _ROWS: Final = ITEMS.add_columns(orders.c.id.label("order_row")).order_by(None).order_by(orders.c.id.desc()).limit(MOST)
@@ -26,8 +26,9 @@ def that_may_be_meant(
         with_orders.where(orders.c.accession.in_(accession_numbers)),
     ]
     if patient_id:
-        named.append(with_orders.where(orders.c.patient.in_(patients_named(patient_id))))
-    return [dict(row) for row in connection.execute(_ROWS.where(procedures.c.id.in_(union(*named)))).mappings()]
+        named.append(with_orders.where(orders.c.patient.in_(PATIENTS_NAMED)))
+    wanted = _ROWS.where(procedures.c.id.in_(union(*named)))
+    return [dict(row) for row in connection.execute(wanted, {PATIENT_ID: patient_id}).mappings()]
 
 
 def of_orders(connection: Connection, rows: Collection[OrderRow]) -> list[dict[str, Any]]:

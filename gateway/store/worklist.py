@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -106,6 +107,19 @@ _CANDIDATES: Final = _of_steps(
 )  # fmt: skip
 
 
+def _patients_named() -> Select[tuple[int]]:
+    named = select(patients.c.id, patients.c.merged_into).where(patients.c.patient_id == bindparam(PATIENT_ID))
+    chain = named.cte("chain", recursive=True)
+    survivors = patients.alias("survivors")
+    chain = chain.union(select(survivors.c.id, survivors.c.merged_into).where(survivors.c.id == chain.c.merged_into))
+    return select(chain.c.id)
+
+
+PATIENT_ID: Final = "the_patient_id"
+PATIENTS_NAMED: Final = _patients_named()
+"""The patients of the Patient ID that is bound as `PATIENT_ID`, and those into whom such a patient was merged."""
+
+
 def candidates(connection: Connection, wanted: Prefilter, visible: Visibility) -> Iterator[CandidateRow]:
     """Steps that may match, with all that an answer can hold; the caller decides by the matching rules.
 
@@ -116,14 +130,14 @@ def candidates(connection: Connection, wanted: Prefilter, visible: Visibility) -
     if not wanted.finds_few:
         # A cursor in the server costs PostgreSQL more than to find one step.
         statement = statement.execution_options(yield_per=500)
-    found = connection.execute(statement)
+    found = connection.execute(statement, {PATIENT_ID: wanted.patient_id})
     for identity, state, station_ae, *texts in found:
         yield CandidateRow(identity, state, station_ae, Texts(*texts))
 
 
 def _conditions(wanted: Prefilter) -> Iterator[ColumnElement[bool]]:
     if wanted.patient_id is not None:
-        yield patients.c.id.in_(patients_named(wanted.patient_id))
+        yield patients.c.id.in_(PATIENTS_NAMED)
     if wanted.name_prefix is not None:
         # An empty key stands for a name that this cannot tell of.
         key, prefix = patients.c.name_key, wanted.name_prefix
@@ -141,15 +155,6 @@ def _conditions(wanted: Prefilter) -> Iterator[ColumnElement[bool]]:
         yield steps.c.start_date >= wanted.date_from
     if wanted.date_to is not None:
         yield steps.c.start_date <= wanted.date_to
-
-
-def patients_named(patient_id: str) -> Select[tuple[int]]:
-    """The patients of this Patient ID, and those into whom such a patient was merged."""
-    named = select(patients.c.id, patients.c.merged_into).where(patients.c.patient_id == patient_id)
-    chain = named.cte("chain", recursive=True)
-    survivors = patients.alias("survivors")
-    chain = chain.union(select(survivors.c.id, survivors.c.merged_into).where(survivors.c.id == chain.c.merged_into))
-    return select(chain.c.id)
 
 
 _HIGHEST: Final = "\U0010ffff"
