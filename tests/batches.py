@@ -29,9 +29,9 @@ def take_size() -> None:
 def _count(file: int) -> None:
     work = writer._work
 
-    def counted(connection: Any, batch: list[Any], *rest: Any) -> None:
+    def counted(connection: Any, batch: list[Any], *rest: Any) -> Any:
         os.write(file, b"%d\n" % len(batch))
-        work(connection, batch, *rest)
+        return work(connection, batch, *rest)
 
     vars(writer)["_work"] = counted
 
