@@ -41,7 +41,7 @@ EVERY = os.environ.get("CRASH_COMMITS") == "all"
 """Kill at every commit, on both databases (`make crash`)."""
 SOME = {"sqlite": [(3, False), (4, False), (5, True), (8, True)], "postgresql": [(3, False)]}
 """What the suite kills at: the N-CREATE kept and not answered, its status claimed, sent and not noted, the N-SET."""
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 def today(hour: int) -> str:
