@@ -13,14 +13,15 @@ import tempfile
 
 import gateway.cli
 from gateway.assembly.process import running
-from gateway.wire.fhir.validation import warm_up
+from gateway.wire.fhir.validation import faults_of_imaging_study
 from tests import compiled_pages, compiled_statements, made_tables
 from tests.journey.running import config_of
 
 for package in ("assembly", "operations", "simulators"):
     for module in pkgutil.walk_packages([f"{gateway.cli.__path__[0]}/../{package}"], f"gateway.{package}."):
         importlib.import_module(module.name)
-warm_up()
+# Loads and builds the models of FHIR.
+faults_of_imaging_study({"resourceType": "ImagingStudy"})
 compiled_statements.share()
 compiled_pages.load()
 

@@ -56,11 +56,6 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 MAX_UNSIGNED: Final = 2**31 - 1
 
 
-def warm_up() -> None:
-    """Load and build the models: a quarter of a second that the first study should not wait for."""
-    faults_of_imaging_study({"resourceType": "ImagingStudy"})
-
-
 @lru_cache
 def _model(release: Release, kind: str = "ImagingStudy") -> Any:
     if release == "R5":
