@@ -30,6 +30,7 @@ from gateway.store.engine import lock
 from gateway.store.schema import EMPTY, studies
 from gateway.store.schema import imaging_studies as served
 from gateway.store.schema import imaging_study_tokens as tokens
+from gateway.store.study_keys import lock_of_served
 
 UNKNOWN: Final = Period(-(2**62), -(2**62))
 """`started` of a study that does not say it: before all others, so that an index can sort them."""
@@ -77,7 +78,7 @@ def keep(
 
     `revision`: of the study that the resource was made of; an older one than is kept changes nothing.
     """
-    lock(connection, f"served|{study_uid}")
+    lock(connection, lock_of_served(study_uid))
     known = connection.execute(_KNOWN, {"the_uid": study_uid}).first()
     if known is not None and known.revision > revision:
         return

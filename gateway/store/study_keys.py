@@ -21,6 +21,11 @@ def lock_of(study_uid: StudyInstanceUID) -> str:
     return f"study|{study_uid}"
 
 
+def lock_of_served(study_uid: StudyInstanceUID) -> str:
+    """The key that is held by whoever writes what is served of a study, or deletes it."""
+    return f"served|{study_uid}"
+
+
 def of_study(attributes: Attributes) -> dict[str, Any]:
     """The columns of `studies`."""
     date = text_of(attributes, "StudyDate")

@@ -39,7 +39,7 @@ from gateway.store.schema import (
     study_requests,
     unlinked_items,
 )
-from gateway.store.study_keys import lock_of
+from gateway.store.study_keys import lock_of, lock_of_served
 
 MOST_INSTANCES: Final = 500
 """Of a study that are deleted in one transaction."""
@@ -52,7 +52,7 @@ HAS_ITS_NAME: Final = studies.c.study_uid.not_like(f"{GOING}%")
 
 def _hold(connection: Connection, ids: Sequence[int]) -> None:
     uids = connection.execute(select(studies.c.study_uid).where(studies.c.id.in_(ids))).scalars().all()
-    lock(connection, *map(lock_of, uids), *(f"served|{uid}" for uid in uids))
+    lock(connection, *map(lock_of, uids), *map(lock_of_served, uids))
 
 
 def weigh(connection: Connection, ids: Sequence[int]) -> Mapping[int, int]:
