@@ -2,7 +2,8 @@
 
 The disk of the spool is filled for a while, also that of the database where it is the same disk; then an archive is
 away for a third of the time, and the spool reaches its quota. storescu gets A700 meanwhile, and sends again.
-`FAULTS_IMAGES` and `FAULTS_IMAGE_KILLS`: how many; on PostgreSQL two gateways share the work, and either is killed.
+`FAULTS_IMAGES` and `FAULTS_IMAGE_KILLS`, five at least: how many; on PostgreSQL two gateways share the work, and either
+is killed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from tests.peers.dcmtk import storescp, storescu
 from tests.peers.orthanc import Orthanc
 
 IMAGES: Final = int(os.environ.get("FAULTS_IMAGES", "300"))
-KILLS: Final = int(os.environ.get("FAULTS_IMAGE_KILLS", "5"))
+KILLS: Final = max(5, int(os.environ.get("FAULTS_IMAGE_KILLS", "5")))
+"""With fewer, what happens besides (`Episodes`) would take one another's place: a disk that was filled stayed full."""
 BATCH: Final = 10
 """Instances of an association of storescu."""
 SENDERS: Final = 4
