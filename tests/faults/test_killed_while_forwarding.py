@@ -103,6 +103,10 @@ class Senders:
     def __init__(self, gateways: Sequence[WholeGateway], batches: list[list[Path]]) -> None:
         self._gateways = gateways
         self._waiting = list(reversed(batches))
+        self.allowed = 0
+        """Batches that may be under way or sent: two gateways are done with a few of them while one is killed, and none
+        would be left for the disk that is full."""
+        self._begun = 0
         self.sent = 0
         """Instances with a Success."""
         self.refused = 0
@@ -113,6 +117,10 @@ class Senders:
     async def send(self) -> None:
         dice = random.Random(len(self._waiting))
         while self._waiting:
+            if self._begun >= self.allowed:
+                await asyncio.sleep(0.1)
+                continue
+            self._begun += 1
             batch = self._waiting.pop()
             while (done := await storescu(dice.choice(self._gateways).dicom, *batch)).returncode:
                 self.refused += 1
@@ -264,6 +272,7 @@ async def test_both_archives_have_all_that_was_sent(
 async def killed_again_and_again(gateways: list[WholeGateway], senders: Senders, episodes: Episodes) -> None:
     dice = random.Random(18)
     for kill in range(KILLS):
+        senders.allowed = (kill + 2) * IMAGES // BATCH // (KILLS + 1)
         episodes.act(kill)
         if episodes.is_full:
             print(
@@ -274,6 +283,7 @@ async def killed_again_and_again(gateways: list[WholeGateway], senders: Senders,
         killed = dice.choice(gateways)
         await killed.kill()
         await started_again(killed, episodes)
+    senders.allowed = IMAGES
 
 
 async def started_again(gateway: WholeGateway, episodes: Episodes) -> None:
