@@ -136,27 +136,33 @@ class Page:
     rows: list[dict[str, Any]]
     next_before: int | None
     """`before` of the page that follows; None: there is none."""
-    count: int
-    """How many of the messages that were looked at are wanted."""
+    count: int | None
+    """How many of the messages that were looked at are wanted; None: every message is, with more than are shown."""
     is_whole: bool
     """Whether all messages from `before` on were looked at."""
 
 
 def page(connection: Connection, wanted: Wanted, *, limit: int, before: int | None = None) -> Page:
-    """The newest wanted messages below the id `before`, at most `limit` of the `LOOKED_AT` that are looked at."""
+    """The newest wanted messages below the id `before`, at most `limit` of the `LOOKED_AT` that are looked at.
+
+    Of all messages no more are looked at than are shown: SQLite finds them by their rows, bytes among them.
+    """
     conditions = [*_by_index(wanted), *_of_days(connection, wanted)]
+    by_row = list(_by_row(wanted, messages.c))
+    most = LOOKED_AT if conditions or by_row else limit
     if before is not None:
         conditions.append(messages.c.id < before)
-    looked_at = list(connection.execute(_newest(conditions, messages.c.id)).scalars())
-    is_whole = len(looked_at) <= LOOKED_AT
-    looked_at = looked_at[:LOOKED_AT]
+    looked_at = list(connection.execute(_newest(conditions, messages.c.id).limit(most + 1)).scalars())
+    is_whole = len(looked_at) <= most
+    looked_at = looked_at[:most]
     chosen = looked_at
-    if looked_at and list(_by_row(wanted, messages.c)):
+    if looked_at and by_row:
         rows = _newest(conditions, messages.c.id, *_COMPARED).subquery()
         within = (rows.c.id >= looked_at[-1], *_by_row(wanted, rows.c))
         chosen = list(connection.execute(select(rows.c.id).where(*within).order_by(rows.c.id.desc())).scalars())
     following = chosen[limit - 1] if len(chosen) > limit else None if is_whole else looked_at[-1]
-    return Page(_listed(connection, chosen[:limit]), following, len(chosen), is_whole)
+    count = len(chosen) if is_whole or most == LOOKED_AT else None
+    return Page(_listed(connection, chosen[:limit]), following, count, is_whole)
 
 
 def _listed(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:

@@ -142,9 +142,20 @@ async def test_filters_and_pages(store: Store) -> None:
     assert ids(await page(store, Wanted(first_at=2 * SECOND, last_at=4 * SECOND))) == [3, 2]
     assert ids(await page(store, Wanted(first_at=5 * SECOND))) == []
     first = await page(store, Wanted(), limit=3)
-    assert (ids(first), first.next_before, first.count, first.is_whole) == ([4, 3, 2], 2, 4, True)
+    assert (ids(first), first.next_before, first.count, first.is_whole) == ([4, 3, 2], 2, None, False)
     last = await page(store, Wanted(), limit=3, before=first.next_before)
-    assert (ids(last), last.next_before) == ([1], None)
+    assert (ids(last), last.next_before, last.count, last.is_whole) == ([1], None, 1, True)
+    counted = await page(store, Wanted(put_away=False), limit=2)
+    assert (ids(counted), counted.next_before, counted.count, counted.is_whole) == ([4, 3], 3, 3, True)
+
+
+async def test_a_page_of_all_messages_looks_at_no_more_than_it_shows(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.write(some)
+    monkeypatch.setattr(message_listing, "LOOKED_AT", 0)
+    assert ids(await page(store, Wanted(), limit=2)) == [4, 3]
+    assert ids(await page(store, Wanted(), limit=2, before=3)) == [2, 1]
 
 
 async def test_a_page_looks_at_a_bounded_number(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,7 @@ async def test_filters_and_pages(console: Served) -> None:
     assert "25 of 35 shown" in page.html
     assert "0 of 0 shown" in (await shown(console, "/messages?day=2026-01-04")).html
     assert "25 of 120 shown" in (await shown(console, "/messages?day=2026-01-05")).html
+    assert '<p class="pager">25 shown <a href="/messages?before=96"' in (await shown(console, "/messages")).html
     assert "0 of 0 shown" in (await shown(console, "/messages?listener=other")).html
     assert "0 of 0 shown" in (await shown(console, "/messages?state=rejected")).html
 
