@@ -159,11 +159,6 @@ def number_waiting(connection: Connection) -> int:
     return int(connection.execute(select(func.sum(audit_waiting.c.number))).scalar() or 0)
 
 
-def is_waiting(connection: Connection) -> bool:
-    """Whether any event is not chained yet."""
-    return connection.execute(select(audit_waiting.c.id).limit(1)).first() is not None
-
-
 def seal(connection: Connection, *, limit: int = BATCH) -> int:
     """Chain the events that wait, in the order in which they were written; how many there were, at most `limit`.
 

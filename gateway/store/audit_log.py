@@ -96,9 +96,13 @@ class AuditLog:
 
 
 async def seal_all(store: Store) -> int:
-    """Chain all events that wait; how many there were. Raises `Unavailable`."""
-    number = 0
-    while sealed := await store.write(audit.seal):
+    """Chain the events that wait; how many were chained. Raises `Unavailable`.
+
+    Those of commits that come meanwhile wait on: where each commit leaves more, all would never be chained, and a few
+    would be beside each.
+    """
+    number, waiting = 0, await store.read(audit.number_waiting)
+    while number < waiting and (sealed := await store.write(audit.seal)):
         number += sealed
     return number
 
@@ -111,5 +115,4 @@ async def keep_sealing(store: Store) -> None:
     await seal_all(store)
     while store.engine.dialect.name == "postgresql":
         await asyncio.sleep(SEAL_SECONDS)
-        if await store.read(audit.is_waiting):
-            await seal_all(store)
+        await seal_all(store)

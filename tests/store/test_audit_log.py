@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Connection
 
 from gateway.errors import Unavailable
-from gateway.store import Store, audit_log
-from gateway.store.audit_log import AuditLog
+from gateway.store import Store, audit, audit_log
+from gateway.store.audit_log import AuditLog, seal_all
 from tests.conftest import until
 from tests.store.audit_events import events_of
-from tests.store.test_audit import happened
+from tests.store.test_audit import happened, recorded
 
 
 class _Hung:
@@ -53,3 +53,24 @@ async def test_events_that_were_tried_again_are_written_once(
     hung.is_hung = False
     await trail.close()
     assert len(await store.read(events_of)) == 4
+
+
+class _Busy:
+    """A store to which each unit leaves events of others."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.read = store.read
+
+    async def write(self, unit: Callable[[Connection], Any]) -> Any:
+        await self._store.write(recorded(happened(1), happened(2)))
+        return await self._store.write(unit)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_what_comes_while_events_are_chained_waits_for_the_next_time(store: Store) -> None:
+    busy = _Busy(store)
+    assert await seal_all(busy) == 0, "nothing waited"  # type: ignore[arg-type]
+    await store.write(recorded(happened(3)))
+    assert await seal_all(busy) == 3  # type: ignore[arg-type]
+    assert await store.read(audit.number_waiting) == 0
