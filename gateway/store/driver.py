@@ -73,6 +73,14 @@ def limit_statements(connection: Connection, seconds: float | None) -> None:
         raise _named(connection, "", error) from error
 
 
+def begin_late(connection: Connection) -> None:
+    """PostgreSQL: between two transactions of `connection`, let the next ones, which are read committed, begin with
+    their first statement: in one round trip with what `in_one_round_trip` sends."""
+    if connection.dialect.name == "postgresql":
+        raw: Any = connection.connection.dbapi_connection
+        raw.begin_late(True)
+
+
 def _named(connection: Connection, sql: str, error: Any) -> DBAPIError:
     """An error of the driver as SQLAlchemy names it; a connection that is lost is given up."""
     raw: Any = connection.connection.dbapi_connection

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from gateway.store import pending
 from gateway.store.absences import Key, Kind
+from gateway.store.many_rows import next_key
 from gateway.store.statement import execute
 
 CONDITIONS: Final[Mapping[Kind, str]] = {
@@ -124,8 +125,7 @@ def _postgresql() -> str:
         f" LATERAL ({condition} LIMIT 1) AS row"
         for kind, condition in CONDITIONS.items()
     ) + "".join(
-        f" UNION ALL SELECT '{table}', nextval(pg_get_serial_sequence('{table}', 'id'))"
-        f" FROM generate_series(1, {number} * %(units)s)"
+        f" UNION ALL SELECT '{table}', {next_key(table)} FROM generate_series(1, {number} * %(units)s)"
         for table, number in _TABLES.items()
     )
 

@@ -92,11 +92,15 @@ def _together(looks: Sequence[str], tables: Sequence[str]) -> str:
         for place, sql in enumerate(looks)
     ]
     parts += [
-        f"SELECT -1, {number}, CAST(nextval(pg_get_serial_sequence('{table}', 'id')) AS text)"
-        f" FROM generate_series(1, %(number_{table})s)"
+        f"SELECT -1, {number}, CAST({next_key(table)} AS text) FROM generate_series(1, %(number_{table})s)"
         for number, table in enumerate(tables)
     ]
     return " UNION ALL ".join(parts)
+
+
+def next_key(table: str) -> str:
+    """The key of a row to come, in a statement for many of PostgreSQL, which looks for the sequence once."""
+    return f"nextval((SELECT CAST(pg_get_serial_sequence('{table}', 'id') AS regclass)))"
 
 
 def _named(found: re.Match[str], place: int) -> str:

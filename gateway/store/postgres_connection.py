@@ -33,6 +33,11 @@ class PostgresConnection(psycopg.Connection[Any]):
     """After which the server ends a statement; 0: never."""
     of_transactions: Mapping[str, str] = {}
     """Settings that each transaction makes for itself; empty: the session has them."""
+    begins_late: bool = False
+    """BEGIN goes with the first statement of a transaction, in one round trip where that is one of a pipeline: psycopg
+    waits for its own BEGIN there too."""
+    is_to_begin: bool = False
+    """A transaction has begun, and nothing of it was sent."""
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """What `gen` comes to. Raises `psycopg.OperationalError`, with the connection closed, when that takes too long.
@@ -52,6 +57,27 @@ class PostgresConnection(psycopg.Connection[Any]):
             self.close()
             raise psycopg.OperationalError(f"no answer for {seconds:g} s") from error
 
+    def begin_late(self, late: bool) -> None:
+        """Of the next transactions, which are read committed; between two of them."""
+        self.autocommit = self.begins_late = late
+
+    def cursor(self, *args: Any, **options: Any) -> Any:
+        """Each statement is run by one."""
+        if self.is_to_begin:
+            self.is_to_begin = False
+            super().cursor().execute("BEGIN")
+            if self.of_transactions:
+                self.send_settings()
+        return super().cursor(*args, **options)
+
+    def commit(self) -> None:
+        self.is_to_begin = False
+        super().commit()
+
+    def rollback(self) -> None:
+        self.is_to_begin = False
+        super().rollback()
+
     def let_statements_take(self, milliseconds: int) -> None:
         """Of the next transactions; between two of them."""
         if milliseconds == self.statement_ms:
@@ -60,7 +86,7 @@ class PostgresConnection(psycopg.Connection[Any]):
             try:
                 self.autocommit = True
                 self.execute(f"SET statement_timeout = {milliseconds}")
-                self.autocommit = False
+                self.autocommit = self.begins_late
             except BaseException:
                 # Left as it is, it would commit each statement of a later transaction by itself.
                 self.close()
@@ -141,7 +167,9 @@ def _settings(options: str) -> dict[str, str]:
 
 def _begin(connection: Connection) -> None:
     raw: Any = connection.connection.dbapi_connection
-    if raw.of_transactions:
+    if raw.begins_late:
+        raw.is_to_begin = True
+    elif raw.of_transactions:
         with in_one_round_trip(connection):
             raw.send_settings()
 
@@ -150,4 +178,5 @@ def _as_the_server_has_it(connection: PostgresConnection | None, _record: Any) -
     """Forget what a reader wanted of its transactions. SQLAlchemy asks for READ WRITE afterwards, which a server that
     was made read-only by its default would obey."""
     if connection is not None and not connection.closed:
+        connection.begin_late(False)
         connection.isolation_level = connection.read_only = None

@@ -24,7 +24,7 @@ from gateway.records.work import WorkKind
 from gateway.store import absences, audit, foreseen, pending, read_ahead
 from gateway.store.answer_limit import AnswerLimit
 from gateway.store.carried import carrying
-from gateway.store.driver import limit_statements
+from gateway.store.driver import begin_late, limit_statements
 from gateway.store.keys import Contended
 from gateway.store.outages import (
     is_deadlock,
@@ -194,6 +194,7 @@ class Writer:
         connection = self._connection = self._connection or self._engine.connect()
         if fresh:
             limit_statements(connection, self._answer_seconds)
+            begin_late(connection)
         try:
             with connection.begin() as transaction:
                 if hurried:

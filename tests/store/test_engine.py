@@ -10,12 +10,13 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from gateway.errors import ConfigError, Unavailable
 from gateway.store import Store, engine
-from gateway.store.driver import limit_statements
+from gateway.store.driver import begin_late, limit_statements
 from gateway.store.engine import open_engine
 from tests.store.notes import kept, note, noted
 
@@ -164,4 +165,26 @@ def test_a_connection_whose_limit_cannot_be_set_is_closed(shared_postgres: str) 
             limit_statements(connection, -1.0)
         assert raised.value.connection_invalidated
         assert raw.closed
+    opened.dispose()
+
+
+def test_a_connection_that_begins_late_is_in_transactions_and_goes_back_as_it_was(shared_postgres: str) -> None:
+    opened = open_engine(shared_postgres)
+    with opened.connect() as connection:
+        raw: Any = connection.connection.dbapi_connection
+        begin_late(connection)
+        with connection.begin() as transaction:
+            connection.execute(text("CREATE TABLE late (id integer)"))
+            transaction.rollback()
+        with connection.begin():
+            pass
+        limit_statements(connection, 30.0)
+        with connection.begin():
+            assert connection.execute(text("SELECT to_regclass('late')")).scalar() is None
+            assert connection.execute(text("SHOW statement_timeout")).scalar() == "25s"
+            assert raw.info.transaction_status is TransactionStatus.INTRANS
+    with opened.connect() as connection:
+        again: Any = connection.connection.dbapi_connection
+        assert again is raw
+        assert not again.autocommit
     opened.dispose()

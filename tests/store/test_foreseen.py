@@ -152,14 +152,14 @@ async def test_instances_are_read_whatever_the_server_writes_bytes_like(shared_p
 
 
 @pytest.mark.parametrize("number", [1, AT_ONCE])
-async def test_instances_take_four_round_trips_however_many(shared_postgres: str, tmp_path: Path, number: int) -> None:
-    """To begin, to hold the keys and read, to write, and to commit: five statements."""
+async def test_instances_take_three_round_trips_however_many(shared_postgres: str, tmp_path: Path, number: int) -> None:
+    """To begin, hold the keys and read, to write, and to commit: five statements."""
     store = await Store.open(shared_postgres)
     await kept_at_once(store, arrival(1, 1, 0))
     with counted(await writing(store), tmp_path / "protocol") as sent:
         await kept_at_once(store, *(arrival(1, 1, instance) for instance in range(1, number + 1)))
     await store.close()
-    assert sent.waits == ["Sync", "Sync", "Sync", "Query"]
+    assert sent.waits == ["Sync", "Sync", "Query"]
 
 
 async def test_instances_of_one_study_share_what_is_read_and_written(sqlite_url: str) -> None:
@@ -245,10 +245,10 @@ async def test_a_performed_step_that_is_refused_leaves_the_others(database_url: 
 
 
 @pytest.mark.parametrize("number", [1, AT_ONCE])
-async def test_performed_steps_take_five_round_trips_however_many(
+async def test_performed_steps_take_four_round_trips_however_many(
     shared_postgres: str, tmp_path: Path, number: int
 ) -> None:
-    """To begin, to read what the requests name, to read their orders, to write, and to commit."""
+    """To begin and read what the requests name, to read their orders, to write, and to commit."""
     store, station = await with_orders(shared_postgres, number)
     for name, requests, do in (
         ("begin", [begun(one) for one in range(number)], station.create),
@@ -256,5 +256,5 @@ async def test_performed_steps_take_five_round_trips_however_many(
     ):
         with counted(await writing(store), tmp_path / name) as sent:
             await at_once(store, *(do(one) for one in requests))
-        assert sent.waits == ["Sync", "Sync", "Sync", "Sync", "Query"], (name, sent.lines)
+        assert sent.waits == ["Sync", "Sync", "Sync", "Query"], (name, sent.lines)
     await store.close()
