@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Self
 
+from gateway.value_class import value_class
+
 
 class EvidenceKind(StrEnum):
     """Who states how much a study holds, and in which form."""
@@ -44,7 +46,7 @@ EFFECTS: Final[Mapping[EvidenceKind, Effect]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Evidence:
     """What somebody has stated of how much a study holds."""
 

@@ -111,7 +111,7 @@ class Arrival:
     """DA, in the site's zone."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Performed:
     """A modality began or ended an examination of one step of the order (MPPS)."""
 

@@ -7,9 +7,10 @@ came. What a modality did to a step that has no message yet waits for the messag
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from gateway.errors import GatewayError
+from gateway.records.changing import with_changes
 from gateway.records.imaging_order import Arrival, Order, Performed, Procedure, Said, Step
 from gateway.records.order import OrderedProcedure
 from gateway.records.order_adoption import adopted
@@ -123,12 +124,12 @@ class Performances:
         state = performance.after(step.state, event)
         procedure = order.procedures[number]
         steps = tuple(
-            replace(one, state=state, unbooked_in=None) if one is step and state is not one.state else one
+            with_changes(one, state=state, unbooked_in=None) if one is step and state is not one.state else one
             for one in procedure.steps
         )
         procedures = list(order.procedures)
-        procedures[number] = replace(procedure, steps=steps)
-        return replace(order, procedures=tuple(procedures), performed_at=max(order.performed_at, event.event_at))
+        procedures[number] = with_changes(procedure, steps=steps)
+        return with_changes(order, procedures=tuple(procedures), performed_at=max(order.performed_at, event.event_at))
 
 
 def _target(order: Order, event: Performed) -> tuple[int, Step] | None:

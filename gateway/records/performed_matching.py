@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from operator import eq
 from typing import Final, NamedTuple
@@ -11,6 +10,7 @@ from typing import Final, NamedTuple
 from gateway.records.patient import Identity
 from gateway.records.performed_step import ScheduledItem
 from gateway.records.row_ids import OrderRow
+from gateway.value_class import value_class
 
 
 class MatchedBy(StrEnum):
@@ -40,7 +40,7 @@ def place_of(candidate: Candidate) -> tuple[OrderRow, str, str]:
     return candidate.order, candidate.study_uid, candidate.step_id
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Matched:
     """The scheduled step of an item, or why there is none."""
 

@@ -9,16 +9,18 @@ Strict: it refuses the request.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import repeat
 from typing import Any, Final
 
 from gateway.errors import Conflict, GatewayError, InvalidValue, RequiredEmpty, RequiredMissing, together
+from gateway.records.changing import with_changes
 from gateway.records.finding import Finding
 from gateway.records.identifiers import looked_for
 from gateway.records.order import Attributes
-from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS, NOT_OF_DISCONTINUED, Use
+from gateway.records.performed_step_attributes import ATTRIBUTES, ITEM_RULES, NEEDED, RULES, VALUED, Rules, Use
 from gateway.records.step import RefusedEvent, StepEvent
+from gateway.value_class import value_class
 
 STATUS: Final = "PerformedProcedureStepStatus"
 SCHEDULED_STEPS: Final = "ScheduledStepAttributesSequence"
@@ -53,7 +55,7 @@ EVENTS: Final = {
 """What a performed step that has come to a state is to the scheduled steps."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class PerformedStep:
     """A performed step as its modality has stated it."""
 
@@ -70,7 +72,7 @@ class PerformedStep:
         return EVENTS[self.state]
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ScheduledItem:
     """An item of the Scheduled Step Attributes Sequence: what the modality chose from its worklist."""
 
@@ -115,7 +117,7 @@ def updated(step: PerformedStep, modifications: Attributes, *, strict: bool = Fa
     if strict:
         _refuse(faults)
     findings = dict.fromkeys((*step.findings, *map(_finding, faults)))
-    return replace(step, state=state, attributes=attributes, findings=tuple(findings))
+    return with_changes(step, state=state, attributes=attributes, findings=tuple(findings))
 
 
 def _state_after(state: PerformedState, status: str) -> PerformedState:
@@ -158,21 +160,24 @@ def _is_wrong_entry(attributes: Attributes) -> bool:
 
 def _faults(attributes: Attributes, use: Use) -> Iterator[RequiredMissing]:
     """What the table wants of a request and the attributes do not have. Raises nothing."""
-    excepted = NOT_OF_DISCONTINUED if use is Use.DISCONTINUED else ()
-    for keyword, types in ATTRIBUTES.items():
-        if keyword not in excepted:
-            yield from _fault(attributes, keyword, types.of(use), keyword)
-    for sequence, rules in ITEMS.items():
+    if not _are_met(attributes, RULES[use]):
+        yield from _faults_by(attributes, RULES[use])
+    for sequence, rules in ITEM_RULES[use].items():
         for number, item in enumerate(items_of(attributes.get(sequence)), 1):
-            for keyword, types in rules.items():
-                yield from _fault(item, keyword, types.of(use), f"{sequence}.{keyword}", f" of item {number}")
+            if not _are_met(item, rules):
+                yield from _faults_by(item, rules, f"{sequence}.", f" of item {number}")
 
 
-def _fault(attributes: Attributes, keyword: str, type: str, place: str, where: str = "") -> Iterator[RequiredMissing]:
-    if keyword not in attributes and type in ("1", "2"):
-        yield RequiredMissing(f"type {type}{where}, and is missing", place=place)
-    elif keyword in attributes and type in ("1", "present 1") and not attributes[keyword]:
-        yield RequiredEmpty(f"type 1{where}, and has no value", place=place)
+def _are_met(attributes: Attributes, rules: Rules) -> bool:
+    return attributes.keys() >= rules.needed and all(map(attributes.get, rules.valued, repeat(True)))
+
+
+def _faults_by(attributes: Attributes, rules: Rules, within: str = "", where: str = "") -> Iterator[RequiredMissing]:
+    for keyword, type in rules.types.items():
+        if keyword not in attributes and type in NEEDED:
+            yield RequiredMissing(f"type {type}{where}, and is missing", place=f"{within}{keyword}")
+        elif keyword in attributes and type in VALUED and not attributes[keyword]:
+            yield RequiredEmpty(f"type 1{where}, and has no value", place=f"{within}{keyword}")
 
 
 def _finding(fault: GatewayError) -> Finding:

@@ -5,6 +5,7 @@ Others may be sent, and are kept.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -95,3 +96,33 @@ ITEMS: Final[dict[str, dict[str, Types]]] = {
     },
 }
 """Of the items of a sequence."""
+
+
+NEEDED: Final = frozenset({"1", "2"})
+"""Types of what must be there."""
+VALUED: Final = frozenset({"1", "present 1"})
+"""Types of what must have a value where it is there."""
+
+
+class Rules(NamedTuple):
+    """What the attributes of a request, an item or an ended performed step must have."""
+
+    types: Mapping[str, str]
+    """Keyword -> type, as far as an attribute can be missing or lack its value."""
+    needed: frozenset[str]
+    valued: tuple[str, ...]
+
+
+def _rules(table: Mapping[str, Types], use: Use, excepted: Collection[str] = ()) -> Rules:
+    stated = {keyword: types.of(use) for keyword, types in table.items() if keyword not in excepted}
+    return Rules(
+        {keyword: one for keyword, one in stated.items() if one in NEEDED | VALUED},
+        frozenset(keyword for keyword, one in stated.items() if one in NEEDED),
+        tuple(keyword for keyword, one in stated.items() if one in VALUED),
+    )
+
+
+RULES: Final = {use: _rules(ATTRIBUTES, use, NOT_OF_DISCONTINUED if use is Use.DISCONTINUED else ()) for use in Use}
+"""Of the attributes, by what they are of."""
+ITEM_RULES: Final = {use: {sequence: _rules(table, use) for sequence, table in ITEMS.items()} for use in Use}
+"""The same of the items of each sequence that has rules."""

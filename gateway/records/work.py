@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from gateway.errors import Fate
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.row_ids import WorkRow
+from gateway.value_class import value_class
 
 
 class WorkState(StrEnum):
@@ -223,7 +224,7 @@ def forward_to(destination: str) -> WorkKind:
     return WorkKind(Activity.FORWARD, destination)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Lane:
     """Rows that are worked off one after the other: of one kind, one study and one part of what it is about."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -12,9 +11,10 @@ from gateway.records.performed_matching import Candidate
 from gateway.records.performed_step import PerformedStep
 from gateway.records.row_ids import PerformedStepRow
 from gateway.records.step import StepEvent
+from gateway.value_class import value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Change:
     """A performed step after a request of a modality, after a link that a person or a late order made or a person took
     away, or after a rule has ended it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -19,6 +18,7 @@ from gateway.records.row_ids import OrderRow
 from gateway.records.step import StepState
 from gateway.store import order_book as book
 from gateway.store import step_candidates
+from gateway.value_class import value_class
 
 ALARMING: Final = {
     StepState.CANCELED: "was cancelled, and is performed all the same",
@@ -34,7 +34,7 @@ class Link(NamedTuple):
     match: MatchedBy
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Linking:
     """Links of a performed step, the orders that they lead to, and what a person should know of them."""
 

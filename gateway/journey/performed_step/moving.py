@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from gateway.records.changing import with_changes
 from gateway.records.imaging_order import Order, Performed, Said
 from gateway.records.order_history import Performances, rebuilt_order, sort_key
 from gateway.records.performed_matching import Candidate
@@ -59,7 +59,7 @@ def with_begin(
 def with_end(events: Sequence[Performed], sop_uid: str, event: StepEvent, at: int) -> list[Performed]:
     """What modalities did to the steps of an order, once the performed step `sop_uid` has ended."""
     begun = [one for one in events if one.performed_step == sop_uid and one.event is StepEvent.PPS_START]
-    return [*events, *(replace(one, event_at=at, event=event) for one in begun)]
+    return [*events, *(with_changes(one, event_at=at, event=event) for one in begun)]
 
 
 def rebuild(connection: Connection, order: Order, history: WholeHistory, *, now: int) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import tzinfo
 from functools import partial
 from typing import Final, NamedTuple
@@ -29,6 +28,7 @@ from gateway.journey.performed_step.moving import WholeHistory, move, with_begin
 from gateway.journey.performed_step.request import Request
 from gateway.long_work import beside
 from gateway.records.audit import Action
+from gateway.records.changing import with_changes
 from gateway.records.finding import Finding
 from gateway.records.imaging_order import Order
 from gateway.records.order import Attributes
@@ -149,7 +149,7 @@ class PerformedSteps:
             raise DuplicateKey("another performed step has this SOP Instance UID")
         linking = link(connection, step.attributes, items)
         begun_at = event_time(step.attributes, "Start", received_at=now, zone=self._zone)
-        with_findings = replace(step, findings=(*step.findings, *linking.findings))
+        with_findings = with_changes(step, findings=(*step.findings, *linking.findings))
         row = performed_steps.add(
             connection, request.sop_uid, with_findings, calling_ae=request.modality, digest=digest, begun_at=begun_at,
             now=now,
