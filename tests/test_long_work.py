@@ -19,7 +19,8 @@ from gateway.mapping.elements import of_elements
 from gateway.mapping.language.values import fit
 from gateway.web.dicomweb.attributes import attributes_of
 from gateway.wire.dicomweb import dicom_json, native_xml
-from gateway.wire.dimse.identifier import OF_STATEMENTS, decode
+from gateway.wire.dimse.course import OF_STATEMENTS
+from gateway.wire.dimse.identifier import decode
 from gateway.wire.hl7.parsing import parse
 
 IMAGES: Final = 5_000

@@ -57,6 +57,8 @@ def surplus(elements: Mapping[int, Decoded]) -> list[Finding]:
     return findings
 
 
+_PLAIN: Final = frozenset({"AE", "AS", "CS", "DT", "IS", "LO", "LT", "SH", "ST", "UI", "UT"})
+"""Value representations of which one value is a text that needs no more than to lose its padding."""
 REQUIRED: Final = ("SOPClassUID", "Modality")
 """Attributes of Type 1 of every composite instance (PS3.3 C.12.1, C.7.3.1) whose absence refuses nothing."""
 
@@ -68,16 +70,19 @@ def lacking(levels: Mapping[str, Attributes]) -> list[Finding]:
 
 
 def _value(element: Decoded, has_one_value: bool, with_empty: bool) -> Any:
-    if element.vr == "SQ":
+    vr, texts = element.vr, element.values
+    if vr == "SQ":
         return [of_elements(item, with_empty=with_empty) for item in element.items]
+    if len(texts) == 1 and vr in _PLAIN:
+        return texts[0].replace("\0", "").strip(None if vr == "UI" else " ")
     # A text of several lines keeps those at its end.
-    blanks = None if len(element.values) > 1 or element.vr == "UI" else " "
-    values = [value for one in element.values if (value := one.replace("\0", "").strip(blanks))]
-    if element.vr == "PN":
+    blanks = None if len(texts) > 1 or vr == "UI" else " "
+    values = [value for one in texts if (value := one.replace("\0", "").strip(blanks))]
+    if vr == "PN":
         # Component groups without a name (PS3.5 6.2.1.1).
         values = [value for one in values if (value := one.rstrip("="))]
-    if element.vr in ("DA", "TM"):
-        values = [without_old_marks(element.vr, value) for value in values]
+    if vr in ("DA", "TM"):
+        values = [without_old_marks(vr, value) for value in values]
     if has_one_value or len(values) < 2:
         # One rule for all attributes of one value: the first counts.
         return values[0] if values else ""

@@ -10,7 +10,7 @@ from gateway.config.tree import Config
 from gateway.operations.conformance.sections import StatementSection, StatementTable
 from gateway.records.commitment import FailureReason
 from gateway.records.performed_step_attributes import ATTRIBUTES, ITEMS, Types
-from gateway.wire.dimse.identifier import OF_STATEMENTS
+from gateway.wire.dimse.course import OF_STATEMENTS
 from gateway.wire.dimse.normalized_data_set import MAX_DATA_SET_BYTES
 
 COLUMNS: Final = (

@@ -14,7 +14,7 @@ from gateway.journey.worklist.station import WITHOUT_MAPPING
 from gateway.mapping import Mappings
 from gateway.operations.conformance.sections import StatementSection, StatementTable
 from gateway.records.step import PUBLISHED, StepState
-from gateway.wire.dimse.identifier import OF_QUERIES
+from gateway.wire.dimse.course import OF_QUERIES
 from gateway.wire.dimse.services import MAX_IDENTIFIER_BYTES
 from gateway.worklist import keys
 

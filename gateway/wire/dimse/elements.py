@@ -57,10 +57,11 @@ _PLAIN_VRS = frozenset(letters for letters, vr in VRS.items() if vr not in LONG_
 BULK_VRS = FRAGMENT_VRS | {"UN"}
 
 
-_EXPLICIT = {True: struct.Struct("<HH2sH").unpack_from, False: struct.Struct(">HH2sH").unpack_from}
-_IMPLICIT = {True: struct.Struct("<HHL").unpack_from, False: struct.Struct(">HHL").unpack_from}
+BEGIN_EXPLICIT = {True: struct.Struct("<HH2sH").unpack_from, False: struct.Struct(">HH2sH").unpack_from}
+BEGIN_IMPLICIT = {True: struct.Struct("<HHL").unpack_from, False: struct.Struct(">HHL").unpack_from}
 _LENGTH = {True: struct.Struct("<L").unpack_from, False: struct.Struct(">L").unpack_from}
-"""What begins an element in explicit and in implicit VR, and a long length, by whether it is little endian."""
+"""What begins an element in explicit VR, one in implicit VR or an item, and a long length, by whether it is little
+endian."""
 
 
 class EncodedElement(NamedTuple):
@@ -88,10 +89,10 @@ def element_at(data: Encoded, at: int, end: int, coding: Encoding) -> EncodedEle
     if end - at < 8:
         raise Malformed(f"{end - at} bytes left where an element should begin", place="data set")
     if coding.implicit:
-        group, number, length = _IMPLICIT[coding.little](data, at)
+        group, number, length = BEGIN_IMPLICIT[coding.little](data, at)
         letters = b""
     else:
-        group, number, letters, length = _EXPLICIT[coding.little](data, at)
+        group, number, letters, length = BEGIN_EXPLICIT[coding.little](data, at)
     tag = group << 16 | number
     if group in _FOREIGN_GROUPS:
         raise Malformed("an element of this group cannot stand in a data set", place=tag_name(tag))
@@ -116,7 +117,7 @@ def past_plain(data: Encoded, at: int, end: int, coding: Encoding, stops: Collec
     of `stops`. Most are."""
     if coding.implicit:
         return at
-    begin = _EXPLICIT[coding.little]
+    begin = BEGIN_EXPLICIT[coding.little]
     while end - at >= 8:
         group, number, letters, length = begin(data, at)
         after = at + 8 + length

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gateway.dicom_encoding import ITEM, ITEM_END, MAX_DEPTH, OF_UNKNOWN, SEQUENCE_END, UNDEFINED, Encoding, tag_name
-from gateway.errors import Malformed, TooLarge
+from gateway.errors import Malformed
 from gateway.long_work import pause
+from gateway.wire.dimse.course import NO_LIMITS, OF_QUERIES, OF_STATEMENTS, Course, Limits
 from gateway.wire.dimse.elements import (
+    BEGIN_EXPLICIT,
+    BEGIN_IMPLICIT,
     CHARACTER_SET,
     OUTSIDE_DATA_SETS,
     EncodedElement,
@@ -30,6 +34,12 @@ PADDING: Final = " \0"
 """Not significant at the ends of a value (PS3.5 6.2)."""
 _ONE_VALUE: Final = frozenset({"LT", "ST", "UT", "UR"})
 _BYTES: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+_PLAIN: Final = {vr.encode(): vr for vr in ("AE", "AS", "CS", "DA", "DT", "LO", "PN", "SH", "TM", "UI")}
+"""Value representations whose text needs no look if it is one value of ASCII; as they stand in explicit VR."""
+_AT_ONCE: Final = 32
+"""So many elements are read between two pauses of long work."""
+_FOREIGN: Final = 0xFFFE0000
+"""From here on elements are none of a data set."""
 _NUMBERS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "AT": "HH"}
 """VR -> the format of one value (`struct`)."""
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -51,51 +61,6 @@ Identifier = Mapping[int, Key]
 """Keys by tag, without group lengths and strays of the command set or the file meta group."""
 
 
-class Limits(NamedTuple):
-    """How much of a data set is read."""
-
-    elements: int
-    """With those of items, and the items."""
-    values: int
-
-
-OF_QUERIES: Final = Limits(elements=1_000, values=5_000)
-"""A query has some forty keys, and its longest list is of UIDs. Each key is held against each candidate."""
-OF_STATEMENTS: Final = Limits(elements=400_000, values=400_000)
-"""A performed step or notification names each of its images, in three elements: room for a hundred thousand."""
-_NO_LIMITS: Final = Limits(elements=2**62, values=2**62)
-
-
-class _Course:
-    """What a reading has come to."""
-
-    __slots__ = ("character_set", "elements", "faults", "keeps_bytes", "values")
-
-    def __init__(
-        self, limits: Limits, character_set: Callable[[Sequence[str]], CharacterSet], *, keeps_bytes: bool = False
-    ) -> None:
-        self.keeps_bytes = keeps_bytes
-        """A binary value is kept as it is, its bytes as ISO 8859-1; of words in big endian none is."""
-        self.faults: list[Malformed] = []
-        self.elements, self.values = limits
-        """So many more may come."""
-        self.character_set = character_set
-        """Of a Specific Character Set."""
-
-    def take(self, tag: int) -> None:
-        """An element or item more. Raises `TooLarge`."""
-        pause()
-        self.elements -= 1
-        if self.elements < 0:
-            raise TooLarge("the data set has too many elements and items", place=tag_name(tag))
-
-    def take_values(self, tag: int, raw: bytes, width: int) -> None:
-        """The values of an element more: texts, or numbers of `width` bytes. Raises `TooLarge`."""
-        self.values -= len(raw) // width if width else raw.count(b"\\") + 1
-        if self.values < 0:
-            raise TooLarge("the data set has too many values", place=tag_name(tag))
-
-
 def decode(data: bytes, transfer_syntax_uid: str, limits: Limits = OF_QUERIES) -> Identifier:
     """The keys of an encoded identifier that is not deflated. Raises `Malformed` with the tag of what cannot be read,
     nested elements and numbers included, and `TooLarge` with the tag at which a limit is passed. Each byte is walked
@@ -112,10 +77,10 @@ def decode_readable(
     """The same, where a number that cannot be read is a key without a value, and what is wrong with those. Raises
     `Malformed` for bytes that are no elements."""
     keys: dict[int, Key] = {}
-    course = _Course(limits, CharacterSet.of)
+    course = Course(limits, CharacterSet.of)
     coding = coding_of(data, transfer_syntax_uid)
     at, text = 0, ASCII
-    while at < len(data):
+    while (at := _add_plain(keys, data, at, len(data), coding, course)) < len(data):
         element = element_at(data, at, len(data), coding)
         at, text = _add(keys, data, element, len(data), coding, text, 1, course)
     return keys, course.faults
@@ -129,7 +94,7 @@ def decode_selected(
 
     `keeps_bytes`: binary values have their bytes, each as the character of ISO 8859-1 with its number."""
     keys: dict[int, Key] = {}
-    course = _Course(_NO_LIMITS, CharacterSet.likely, keeps_bytes=keeps_bytes)
+    course = Course(NO_LIMITS, CharacterSet.likely, keeps_bytes=keeps_bytes)
     at, text = 0, ASCII
     while at < len(elements):
         element = element_at(elements, at, len(elements), coding)
@@ -141,6 +106,44 @@ def decode_selected(
     return keys, course.faults
 
 
+def _add_plain(keys: dict[int, Key], data: bytes, at: int, end: int, coding: Encoding, course: Course) -> int:
+    """Add elements from `at` on that `_add` would add too, up to the first that wants a look at more than its value, or
+    is cut off; where that begins. Most are one text of ASCII."""
+    pause()
+    done = valued = 0
+    most = min(_AT_ONCE, course.elements, course.values)
+    is_implicit = coding.implicit
+    begin = BEGIN_IMPLICIT[coding.little] if is_implicit else BEGIN_EXPLICIT[coding.little]
+    while done < most and end - at >= 8:
+        if is_implicit:
+            group, number, length = begin(data, at)
+            vr = _plain_vr(group << 16 | number)
+        else:
+            group, number, letters, length = begin(data, at)
+            vr = _PLAIN.get(letters)
+        after, tag = at + 8 + length, group << 16 | number
+        if vr is None or after > end or not number or not CHARACTER_SET < tag < _FOREIGN:
+            break
+        raw = data[at + 8 : after]
+        if not raw:
+            keys[tag] = Key(tag, vr, ())
+        elif raw.isascii() and b"\\" not in raw and b"\x1b" not in raw:
+            keys[tag] = Key(tag, vr, (raw.decode("ascii").strip(PADDING),))
+            valued += 1
+        else:
+            break
+        done, at = done + 1, after
+    course.elements -= done
+    course.values -= valued
+    return at
+
+
+@lru_cache(maxsize=4096)
+def _plain_vr(tag: int) -> str | None:
+    vr = dictionary_vr(tag)
+    return vr if vr in _PLAIN.values() else None
+
+
 def _add(
     keys: dict[int, Key],
     data: bytes,
@@ -149,7 +152,7 @@ def _add(
     coding: Encoding,
     text: CharacterSet,
     depth: int,
-    course: _Course,
+    course: Course,
 ) -> tuple[int, CharacterSet]:
     """Where the element ends, and the character set behind it."""
     course.take(element.tag)
@@ -178,7 +181,7 @@ def _items(
     coding: Encoding,
     text: CharacterSet,
     depth: int,
-    course: _Course,
+    course: Course,
 ) -> tuple[tuple[Identifier, ...], int]:
     """The items of a sequence, and where it ends."""
     if depth > MAX_DEPTH:
@@ -192,7 +195,7 @@ def _items(
     while is_open or at < end:
         if end - at < 8:
             raise Malformed("the sequence is cut off", place=tag_name(element.tag))
-        group, number, length = struct.unpack_from(inside.mark + "HHL", data, at)
+        group, number, length = BEGIN_IMPLICIT[inside.little](data, at)
         tag, at = group << 16 | number, at + 8
         if tag == SEQUENCE_END and (is_open or at == end):
             break
@@ -212,24 +215,25 @@ def _item(
     coding: Encoding,
     text: CharacterSet,
     depth: int,
-    course: _Course,
+    course: Course,
 ) -> tuple[Identifier, int]:
     """The keys of an item, and where it ends: at its delimiter, which only an item of undefined length has, or at
     `end`."""
     course.take(parent)
     keys: dict[int, Key] = {}
     coding = coding_at(data, at, coding)
-    while at < end:
+    while (at := _add_plain(keys, data, at, end, coding, course)) < end:
         if end - at < 8:
             raise Malformed("an item is cut off", place=tag_name(parent))
-        if struct.unpack_from(coding.mark + "HH", data, at) == (ITEM_END >> 16, ITEM_END & 0xFFFF):
+        group, number, _ = BEGIN_IMPLICIT[coding.little](data, at)
+        if group << 16 | number == ITEM_END:
             return keys, at + 8
         inside = coding_at(data, at, coding)
         at, text = _add(keys, data, element_at(data, at, end, inside), end, inside, text, depth + 1, course)
     return keys, at
 
 
-def _values(raw: bytes, tag: int, vr: str, coding: Encoding, text: CharacterSet, course: _Course) -> tuple[str, ...]:
+def _values(raw: bytes, tag: int, vr: str, coding: Encoding, text: CharacterSet, course: Course) -> tuple[str, ...]:
     if not raw:
         return ()
     if vr in _NUMBERS:

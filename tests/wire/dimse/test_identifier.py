@@ -14,9 +14,10 @@ from pynetdicom.dsutils import encode
 
 from gateway.errors import Malformed, TooLarge
 from gateway.wire.dimse import elements, identifier
+from gateway.wire.dimse.course import OF_QUERIES, OF_STATEMENTS, Limits
 from gateway.wire.dimse.elements import element_at
 from gateway.wire.dimse.header import read_header
-from gateway.wire.dimse.identifier import OF_QUERIES, OF_STATEMENTS, Identifier, Limits, decode
+from gateway.wire.dimse.identifier import Identifier, decode
 from gateway.worklist.items import Element, of_identifier
 from tests.worklist.worklist_items import of_dataset
 
@@ -150,9 +151,9 @@ def test_a_sequence_under_vr_un_that_holds_no_items_is_malformed(value: bytes) -
     assert place_of_fault(data, EXPLICIT) == "(0040,0100)"
 
 
-def nested(depth: int, *, undefined: bool) -> bytes:
+def nested(depth: int, *, undefined: bool, vr: bytes = b"IS") -> bytes:
     """A thousand keys inside that many sequences."""
-    data = b"".join(b"\x11\x00" + (0x1000 + number).to_bytes(2, "little") + b"SH\0\0" for number in range(1000))
+    data = b"".join(b"\x11\x00" + (0x1000 + number).to_bytes(2, "little") + vr + b"\0\0" for number in range(1000))
     for _ in range(depth):
         if undefined:
             data = b"\xff\xff\xff\xff" + data + b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
@@ -179,6 +180,10 @@ def test_each_element_of_a_deep_identifier_is_walked_over_once(
         monkeypatch.setattr(module, "element_at", counted)
     decode(nested(60, undefined=undefined), EXPLICIT, OF_STATEMENTS)
     assert walked == 1060
+    of_text = nested(60, undefined=undefined, vr=b"SH")
+    decode(of_text, EXPLICIT, Limits(elements=1120, values=0))
+    with pytest.raises(TooLarge):
+        decode(of_text, EXPLICIT, Limits(elements=1119, values=0))
     assert place_of_fault(nested(65, undefined=undefined), EXPLICIT) == "(0040,0100)"
 
 
