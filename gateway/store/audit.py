@@ -19,11 +19,13 @@ from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, lite
 from sqlalchemy.event import listens_for
 
 from gateway.records.audit import GATEWAY, Action, AuditEvent, AuditKind, canonical
+from gateway.store import pending
 from gateway.store.carried import carried, carrying
 from gateway.store.schema import audit, audit_anchors, audit_patients, audit_waiting
+from gateway.store.set_statement import SetStatement
 from gateway.store.statement import Statement
 
-BATCH: Final = 200
+BATCH: Final = 100
 """Events that are chained in one unit: what all others of the commit wait for, a few milliseconds."""
 LONGEST_KEY: Final = 256
 FORGET_BATCH: Final = 1_000
@@ -43,10 +45,10 @@ _FIRST: Final = Statement(
 _LAST: Final = Statement(
     select(audit.c.sequence, audit.c.hash).order_by(audit.c.sequence.desc()).limit(literal_column("1"))
 )
-_TAKE: Final = Statement(delete(audit_waiting).where(audit_waiting.c.id == bindparam("the_id")))
+_TAKE: Final = SetStatement(delete(audit_waiting).where(audit_waiting.c.id == bindparam("the_id")))
 _CHAIN: Final = Statement(insert(audit), ["sequence", "moment", "kind", "actor", "event", "hash"])
 _NAME_PATIENT: Final = Statement(insert(audit_patients), ["patient_id", "sequence"])
-_UNNAME: Final = Statement(
+_UNNAME: Final = SetStatement(
     delete(audit_patients).where(
         audit_patients.c.patient_id == bindparam("the_patient"), audit_patients.c.sequence == bindparam("the_sequence")
     )
@@ -183,8 +185,7 @@ def _chain(connection: Connection, events: Sequence[str]) -> None:
         columns, patients = columns_of(event)
         names += [{"patient_id": patient, "sequence": sequence} for patient in patients]
         rows.append({"sequence": sequence, **columns, "event": event, "hash": link.hash})
-    _CHAIN.insert_all(connection, rows)
-    _NAME_PATIENT.insert_all(connection, names)
+    pending.run(connection, [*_CHAIN.inserts(connection, rows), *_NAME_PATIENT.inserts(connection, names)])
 
 
 def _taken(connection: Connection, limit: int) -> Sequence[str]:

@@ -9,7 +9,7 @@ highest.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, Insert, Table
@@ -111,15 +111,17 @@ def flush(connection: Connection) -> None:
         for statement, of_rows in sorted(changes.values(), key=lambda change: _place(change[0]))
         for call in statement.updates(connection, list(of_rows.values()))
     ]
-    if connection.dialect.name != "postgresql":
-        for sql, given in (*added, *changed):
-            driver.call(connection, sql, given)
-        return
     # An UPDATE does not see rows that are added by the same statement.
     is_one = changes.keys().isdisjoint(statement.table for statement in rows)
     for calls in ((*added, *changed),) if is_one else (added, changed):
-        if calls:
-            driver.call(connection, *(calls[0] if len(calls) == 1 else many_rows.in_one(calls)))
+        run(connection, calls)
+
+
+def run(connection: Connection, calls: Sequence[tuple[str, Any]]) -> None:
+    """Run statements that write different rows, on PostgreSQL as one, beside what waits."""
+    is_one = len(calls) > 1 and connection.dialect.name == "postgresql"
+    for sql, given in (many_rows.in_one(calls),) if is_one else calls:
+        driver.call(connection, sql, given)
 
 
 def _place(statement: Statement) -> int:

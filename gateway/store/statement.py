@@ -149,13 +149,8 @@ class Statement:
             self._with_key = Statement(self._statement, [*(self._names or ()), "id"], touches=self._touches)
         return self._with_key
 
-    def insert_all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run an INSERT for `rows`, noted as written by the caller, in a few statements."""
-        for sql, given in self.inserts(connection, rows):
-            execute(connection, sql, given)
-
     def inserts(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Iterator[Call]:
-        """The statements of `insert_all`."""
+        """The few statements of an INSERT of `rows`, noted as written by the caller."""
         compiled = self._for(connection)
         if len(rows) == 1 and not compiled.sql_of_json:
             yield compiled.sql, compiled.given(rows[0])
