@@ -24,6 +24,7 @@ from sqlalchemy import (
 from gateway.records.message import APPLIED, WRONG, MessageState
 from gateway.records.row_ids import MessageRow, OrderRow, PatientRow
 from gateway.store.absences import Key, are_absent
+from gateway.store.among import Among
 from gateway.store.engine import lock
 from gateway.store.schema import EMPTY, messages, order_messages, orders, patient_messages
 from gateway.store.statement import Statement
@@ -197,13 +198,13 @@ def bodies_of_orders(connection: Connection, *rows: OrderRow) -> list[RowMapping
     return list(connection.execute(_BODIES, {"the_orders": rows}).mappings())
 
 
-_BODY: Final = Statement(select(messages.c.body).where(messages.c.id == bindparam("the_id")))
+_BODIES_OF: Final = Statement(select(messages.c.id, messages.c.body).where(Among(messages.c.id, "the_ids")))
 
 
-def body(connection: Connection, message: MessageRow) -> bytes | None:
-    """The bytes of a message; None where there is no such message."""
-    row = _BODY.first(connection, {"the_id": message})
-    return None if row is None else bytes(row["body"])
+def bodies(connection: Connection, rows: Sequence[MessageRow]) -> dict[MessageRow, bytes]:
+    """The bytes of those of these messages that there are."""
+    found = _BODIES_OF.rows(connection, {"the_ids": rows})
+    return {MessageRow(row["id"]): bytes(row["body"]) for row in found}
 
 
 def get(connection: Connection, message: MessageRow) -> dict[str, Any] | None:

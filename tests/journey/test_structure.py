@@ -48,6 +48,18 @@ async def test_a_fault_of_structure_is_added_to_a_message_that_was_accepted(star
 
 
 @sqlite
+async def test_messages_that_wait_together_are_checked_each(start: Start) -> None:
+    """Short ones are read together, a long one by itself."""
+    long = classless(control_id="3") + b"NTE|1||" + b"long " * (conformance.BYTES_AT_ONCE // 4) + b"\r"
+    some = [classless(control_id="1"), orm(control_id="2"), long, classless(control_id="4")]
+    async with start(hl7=listening(conformance="warn")) as gateway:
+        assert await sent(gateway, *some) == [("AA", "", "")] * 4
+        rows = await comes_true(lambda: gateway.store.read(messages.listing), lambda listed: listed[0]["findings"])
+    of_class = [any(one["place"] == "PV1-2" for one in row["findings"]) for row in rows]
+    assert of_class == [True, True, False, True]
+
+
+@sqlite
 async def test_a_source_can_be_refused_for_it(start: Start) -> None:
     sources = [SenderSource(application="RIS", conformance="reject"), SenderSource(application="OLD")]
     async with start(hl7=listening(sources=sources)) as gateway:

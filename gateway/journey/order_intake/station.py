@@ -47,7 +47,7 @@ REUSED: Final = Finding(Place("MSH", 10), "another message came under this contr
 class StructureChecks(Protocol):
     """The background check of structure (`structure.Conformance`)."""
 
-    def soon(self, row: MessageRow, version: str, listener: str) -> None:
+    def soon(self, row: MessageRow, version: str, listener: str, size: int) -> None:
         """Check a kept message when there is time."""
 
     async def fault(self, message: Message, version: str, listener: str) -> GatewayError | None:
@@ -246,7 +246,7 @@ class OrderIntake:
         if receipt.row is None or reading.message is None or sender is None or reading.kept_only is not None:
             return
         if sender.conformance == "warn":
-            self._checks.soon(receipt.row, sender.conformance_version, self._source.name)
+            self._checks.soon(receipt.row, sender.conformance_version, self._source.name, len(reading.message.raw))
 
     async def replay(self, message_id: MessageRow) -> str:
         """Process a kept message again, with today's mappings; returns its new acknowledgement code.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from gateway.errors import GatewayError, Malformed, Place
@@ -20,6 +22,9 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING: Final = 10_000
 """Messages that wait to be checked; what comes on top is not checked, and counted."""
+MOST_AT_ONCE: Final = 16
+BYTES_AT_ONCE: Final = 64 * 1024
+"""Of messages that are read together: a read takes the gateway half a millisecond, whatever comes of it."""
 
 
 @value_class
@@ -27,6 +32,7 @@ class _Waiting:
     row: MessageRow
     version: str
     listener: str
+    size: int
 
 
 class Conformance:
@@ -40,12 +46,12 @@ class Conformance:
         self._waiting: deque[_Waiting] = deque()
         self._woken = asyncio.Event()
 
-    def soon(self, row: MessageRow, version: str, listener: str) -> None:
-        """Check a kept message when there is time, and add what is found to its findings."""
+    def soon(self, row: MessageRow, version: str, listener: str, size: int) -> None:
+        """Check a kept message of `size` bytes when there is time, and add what is found to its findings."""
         if len(self._waiting) >= MOST_WAITING:
             metrics.CHECKS.labels(listener, "skipped").inc()
             return
-        self._waiting.append(_Waiting(row, version, listener))
+        self._waiting.append(_Waiting(row, version, listener, size))
         self._woken.set()
 
     async def fault(self, message: Message, version: str, listener: str) -> GatewayError | None:
@@ -63,15 +69,29 @@ class Conformance:
                 await self._woken.wait()
                 self._woken.clear()
                 while self._waiting:
-                    await self._check(self._waiting.popleft())
+                    await self._check_all(self._next())
         finally:
             await self._checker.close()
             await self._waited_for.close()
 
-    async def _check(self, one: _Waiting) -> None:
+    def _next(self) -> list[_Waiting]:
+        """The first that wait: one, or several that are short."""
+        some = [self._waiting.popleft()]
+        size = some[0].size
+        while self._waiting and len(some) < MOST_AT_ONCE and size + self._waiting[0].size <= BYTES_AT_ONCE:
+            some.append(self._waiting.popleft())
+            size += some[-1].size
+        return some
+
+    async def _check_all(self, some: Sequence[_Waiting]) -> None:
+        # Read again from the store: texts that wait would be kept in memory, and tear holes into it.
+        read = asyncio.ensure_future(self._store.read(partial(messages.bodies, rows=[one.row for one in some])))
+        for one in some:
+            await self._check(one, read)
+
+    async def _check(self, one: _Waiting, read: Awaitable[Mapping[MessageRow, bytes]]) -> None:
         try:
-            # Read again from the store: texts that wait would be kept in memory, and tear holes into it.
-            kept = await self._store.read(lambda connection: messages.body(connection, one.row))
+            kept = (await read).get(one.row)
             message = self._reader.message_of(kept, one.listener) if kept is not None else None
             faults = await self._checker.faults(_text(message), one.version) if message else []
             if rows := [finding.as_row() for finding in faults]:
