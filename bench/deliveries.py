@@ -7,12 +7,13 @@ import re
 import statistics
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from bench import gateway_process
 from bench.databases import empty_database
@@ -24,12 +25,17 @@ from gateway.config.tree import Config
 from gateway.records.digest import digest_of
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.work import Lane, delivery_to
-from gateway.store import Store, outbox
+from gateway.store import Store, outbox, schema
 
 HELD_TO: Final = {"SQLite": 500, "PostgreSQL": 400}
 """Studies a second."""
 LANES: Final = 16
 SERIES: Final = 2
+CALM_SECONDS: Final = 1.0
+CALM_CPU: Final = 0.03
+"""Seconds of CPU of all processes in `CALM_SECONDS`: what is left when nothing is to be done."""
+NOTICE_MICROS: Final = 2_000_000
+"""From the commit that states when deliveries fall due until they do: each process looks once a second."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,11 @@ def delivered(database: str, size: int, count: int, *, processes: int = 1) -> Me
         port = int(receiver.stdout.readline())
         configuration = gateway_process.settings(url, f"http://127.0.0.1:{port}/fhir")
         configuration["ehrs"][0]["concurrency"] = LANES
-        asyncio.run(_fill(Config(**configuration), size, count))
+        config = Config(**configuration)
+        asyncio.run(_fill(config, size, count))
         gateway = stack.enter_context(gateway_process.running(folder, configuration, processes=processes))
+        _wait_until_calm(gateway)
+        asyncio.run(_let_fall_due(config))
         before = gateway.cpu_of_each()
         said = receiver.stdout.readline()
         seconds = re.fullmatch(r"(\d+) in ([\d.]+) s\n", said)
@@ -85,8 +94,23 @@ def delivered(database: str, size: int, count: int, *, processes: int = 1) -> Me
         return Measured(count / float(seconds[2]), sum(used) / count * 1e6, used)
 
 
+def _wait_until_calm(gateway: gateway_process.Gateway) -> None:
+    """Until what goes on beside the start is over, in each process."""
+    spent, before = CALM_CPU, gateway.cpu_seconds()
+    while spent >= CALM_CPU:
+        time.sleep(CALM_SECONDS)
+        spent, before = gateway.cpu_seconds() - before, gateway.cpu_seconds()
+
+
+async def _let_fall_due(config: Config) -> None:
+    """All that waits, soon and at one moment."""
+    store = await Store.open(config.database.url)
+    await store.write(lambda connection: connection.execute(update(schema.outbox).values(due_at=now() + NOTICE_MICROS)))
+    await store.close()
+
+
 async def _fill(config: Config, size: int, count: int) -> None:
-    """`count` deliveries that are due, each of a study of its own."""
+    """`count` deliveries, each of a study of its own, that are not due before `_let_fall_due`."""
     mappings = load_mappings(config)
     uid = study_uid(0)
     template = study_of(mappings, uid, made_study(0, series=SERIES, instances=size // SERIES))
@@ -100,8 +124,8 @@ async def _fill(config: Config, size: int, count: int) -> None:
             resource = orjson.loads(body.replace(uid, own))
             outbox.enqueue(
                 connection, lane=Lane(kind, StudyInstanceUID(own)),
-                payload={"resource": resource, "digest": digest_of(resource).hex(), "revision": 1}, due_at=moment,
-                now=moment,
+                payload={"resource": resource, "digest": digest_of(resource).hex(), "revision": 1},
+                due_at=outbox.NEVER, now=moment,
             )  # fmt: skip
 
     store = await Store.open(config.database.url)

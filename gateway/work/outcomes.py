@@ -1,11 +1,14 @@
-"""Closing work that succeeded: what ends while a commit is under way is closed by the next, by the same statements."""
+"""Closing work that succeeded: what ends while a commit is under way is closed by the next, by the same statements, and
+what ends shortly after the first of a set together with the first."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -14,12 +17,19 @@ from gateway.errors import Unavailable
 from gateway.records.work import Work
 from gateway.store import Store
 from gateway.store.outbox_claims import Done, close_all
+from gateway.work.lanes import Lanes
+
+GATHER_SECONDS: Final = 0.001
+"""So long an outcome waits for others of its kind that are on their way. A receiver that answers at once has answered
+all of a set by then, and the next set is as large; without, the first is closed alone, and what takes its place goes
+alone ever after. What a slow receiver takes is longer by no more than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
     work: Work
     done: Done
+    lanes: Lanes
     closed: asyncio.Future[bool]
 
 
@@ -36,12 +46,14 @@ class WorkOutcomes:
         self._ended: list[_Ended] = []
         self._closing: asyncio.Task[None] | None = None
 
-    async def close(self, work: Work, done: Done) -> bool:
-        """Close `work` once `done` is on disk. False, and nothing written, when its lease was lost.
+    async def close(self, work: Work, done: Done, lanes: Lanes) -> bool:
+        """Close `work`, which is of `lanes`, once `done` is on disk. False, and nothing written, when its lease was
+        lost.
 
         Whoever stops waiting does not take it back. Raises `Unavailable`, and what `done` raises when it is written.
         """
-        ended = _Ended(work, done, asyncio.get_running_loop().create_future())
+        lanes.done(work)
+        ended = _Ended(work, done, lanes, asyncio.get_running_loop().create_future())
         self._ended.append(ended)
         if self._closing is None or self._closing.done():
             self._closing = asyncio.create_task(self._close(), name="outcomes")
@@ -54,7 +66,10 @@ class WorkOutcomes:
 
     async def _close(self) -> None:
         while self._ended:
+            await self._gather()
             ended, self._ended = self._ended, []
+            for one in ended:
+                one.lanes.leave(one.work)
             try:
                 await self._store.write(partial(self._all_of, ended))
             except Unavailable as error:
@@ -64,6 +79,14 @@ class WorkOutcomes:
                 await asyncio.gather(*map(self._close_alone, ended))
             else:
                 _answer(ended, True)
+
+    async def _gather(self) -> None:
+        """Wait for what ends right now."""
+        kinds = {one.work.kind: one.lanes for one in self._ended}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_SECONDS):
+                for lanes in kinds.values():
+                    await lanes.all_done.wait()
 
     def _all_of(self, ended: Sequence[_Ended], connection: Connection) -> None:
         if not close_all(connection, [(one.work, one.done) for one in ended], now=self._clock()):

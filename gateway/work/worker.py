@@ -24,6 +24,7 @@ from gateway.store.gathered import Gathered
 from gateway.store.writer import ANY, Due
 from gateway.work.failures import cause_for_log, fate_of, pause_after
 from gateway.work.handling import Handling
+from gateway.work.lanes import Lanes
 from gateway.work.lease import LeaseLostError, Leases, LeaseUnknownError
 from gateway.work.outcomes import WorkOutcomes
 
@@ -60,13 +61,13 @@ class Worker:
         self._looks = Gathered(store, outbox_looks.looks)
         self._full: set[WorkKind] = set()
         """Kinds of which the last claim found as much as it was to."""
-        self._hints = {kind: asyncio.Event() for kind in kinds}
+        self._lanes = {kind: Lanes() for kind in kinds}
         store.on_due(self._hint)
 
     def _hint(self, due: Due) -> None:
-        for kind in self._hints if ANY in due else self._hints.keys() & due:
+        for kind in self._lanes if ANY in due else self._lanes.keys() & due:
             if self._kinds[kind].is_prompt:
-                self._hints[kind].set()
+                self._lanes[kind].hint.set()
 
     async def run(self) -> None:
         """Work until cancelled. What is under way then is handed back: whoever comes next takes it up at once."""
@@ -79,14 +80,13 @@ class Worker:
             await self._leases.close()
 
     async def _run_kind(self, kind: WorkKind, handling: Handling) -> None:
-        hint, running = self._hints[kind], dict[asyncio.Task[None], Work]()
-        away = False
+        lanes, away = self._lanes[kind], False
         try:
             while True:
-                hint.clear()
+                lanes.hint.clear()
                 wait = POLL_SECONDS
                 try:
-                    wait = await self._take_up(kind, handling, running)
+                    wait = await self._take_up(kind, handling, lanes)
                     if away:
                         log.info("the outbox can be read again for %s", kind)
                         away = False
@@ -102,13 +102,13 @@ class Worker:
                 # Not wait_for: Python 3.11's loses a cancellation that meets the hint, and the gateway would not stop.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
-                        await hint.wait()
+                        await lanes.hint.wait()
         finally:
-            await self._end(dict(running))
+            await self._end(dict(lanes.running))
 
-    async def _take_up(self, kind: WorkKind, handling: Handling, running: dict[asyncio.Task[None], Work]) -> float:
-        """Start what is due and admitted beside what is `running`; how long to wait for a hint then, in seconds."""
-        free, admitted = handling.concurrency - len(running), handling.admits(len(running))
+    async def _take_up(self, kind: WorkKind, handling: Handling, lanes: Lanes) -> float:
+        """Start what is due and admitted beside what is under way; how long to wait for a hint then, in seconds."""
+        free, admitted = handling.concurrency - lanes.taken, handling.admits(lanes.taken)
         # After a claim that found as much as it was to, more is likely to be due: claiming tells that.
         look = await self._look(kind) if admitted > 0 and kind not in self._full else None
         works: list[Work] = []
@@ -117,15 +117,12 @@ class Worker:
         if handling.pacing is not None:
             handling.pacing.took(len(works))
         for work in works:
-            task = asyncio.create_task(self._do(handling, work), name=f"{kind} {work.id}")
-            running[task] = work
-            task.add_done_callback(running.pop)
-            task.add_done_callback(lambda _task: self._hints[kind].set())
+            lanes.begin(asyncio.create_task(self._do(handling, work), name=f"{kind} {work.id}"), work)
         if admitted == 0 < free:
             # Until it opens, or what it let through, or enough of what is under way, is over.
             opens_in = handling.opens_in()
             return min(opens_in, POLL_SECONDS) if opens_in > 0 else POLL_SECONDS
-        if len(running) < handling.concurrency:
+        if lanes.taken < handling.concurrency:
             # What ended while others were claimed has left places for what waits behind them.
             return 0.0 if kind in self._full else self._pause(look or await self._look(kind))
         return POLL_SECONDS
@@ -208,7 +205,7 @@ class Worker:
             lease.end()
 
     async def _finish(self, handling: Handling, work: Work, done: outbox_claims.Done) -> None:
-        if not await self._outcomes.close(work, done):
+        if not await self._outcomes.close(work, done, self._lanes[work.kind]):
             raise LeaseLostError
         metrics.WORK.labels(str(work.kind), "done" if done.until is None else "wait").inc()
 
