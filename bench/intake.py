@@ -81,7 +81,7 @@ def profile(folder: Path, *, messages: int) -> Report:
             gateway_process.running(Path(name), settings, profile=folder) as gateway,
         ):
             pool.submit(send, gateway.hl7_port, 16, 1, 50).result()
-            os.kill(gateway.pid, signal.SIGUSR1)
+            os.kill(gateway.pid, signal.SIGUSR2)
             pool.submit(send, gateway.hl7_port, 16, 2, messages).result()
     return Report(profiled.shares(folder, messages))
 

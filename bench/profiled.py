@@ -1,6 +1,6 @@
 """`python -m bench.profiled FOLDER run -c FILE`: the gateway with cProfile on its loop and on its writer thread.
 
-The loop is profiled from SIGUSR1 on, so that starting does not count. When it ends, FOLDER holds `loop.pstats` and
+The loop is profiled from SIGUSR2 on, so that starting does not count. When it ends, FOLDER holds `loop.pstats` and
 `writer.pstats`. The profiler makes every call dearer, small ones most,
 and a call that gives up the interpreter's lock is charged with waiting for it: shares are to be read, not times.
 """
@@ -104,7 +104,7 @@ def main() -> None:
             profile.create_stats()
             profile.dump_stats(folder / f"{name}.pstats")
 
-    signal.signal(signal.SIGUSR1, lambda _number, _frame: _profiles["loop"].enable())
+    signal.signal(signal.SIGUSR2, lambda _number, _frame: _profiles["loop"].enable())
     gateway()
 
 
