@@ -18,7 +18,18 @@ Process = Callable[[Any], Any]
 class DriverStatement:
     """`names`: the columns that an INSERT or UPDATE is given."""
 
-    __slots__ = ("binary", "columns", "fixed", "given", "has_key", "readers", "required", "sql", "sql_of_json")
+    __slots__ = (
+        "binary",
+        "columns",
+        "fixed",
+        "given",
+        "has_key",
+        "readers",
+        "required",
+        "sql",
+        "sql_of_json",
+        "wanted",
+    )
 
     def __init__(
         self, statement: ClauseElement, dialect: Dialect, names: Sequence[str] | None, *, is_for_many: bool
@@ -36,6 +47,8 @@ class DriverStatement:
         parameters = [_parameter(name, compiled.binds[name], dialect) for name in names_of]
         self.given = _positional(parameters) if compiled.positional else _named(parameters, names_of)
         self.required = tuple(dict.fromkeys(name for name, _, _ in parameters if name is not None))
+        self.wanted: Callable[[Mapping[str, Any]], Any] = itemgetter(*self.required) if self.required else lambda _: ()
+        """What it is run with, of the values by name."""
         self.fixed = {name: fixed for name, (own, _, fixed) in zip(names_of, parameters, strict=True) if own is None}
         self.sql_of_json = ""
         """Of PostgreSQL: for many rows; see `many_rows`."""

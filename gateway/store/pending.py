@@ -59,7 +59,6 @@ def add(connection: Connection, statement: Statement, table: str, values: Mappin
         return None
     key = next(keys, None)
     if key is not None:
-        _before_rows(connection, pending, table)
         pending.rows[statement].append({**values, "id": key})
     return key
 
@@ -68,15 +67,8 @@ def add_without_key(connection: Connection, statement: Statement, values: Mappin
     """Keep the row of an INSERT for later; False where rows are not gathered."""
     pending: Pending | None = carried(connection).get(_NAME)
     if pending is not None:
-        _before_rows(connection, pending, statement.table)
         pending.rows[statement].append(values)
     return pending is not None
-
-
-def _before_rows(connection: Connection, pending: Pending, table: str) -> None:
-    """Send the changes of a table before a row is added that may take what they have left."""
-    if table in pending.changes:
-        flush(connection)
 
 
 def change(
@@ -112,7 +104,10 @@ def flush(connection: Connection) -> None:
         for call in statement.updates(connection, list(of_rows.values()))
     ]
     # An UPDATE does not see rows that are added by the same statement.
-    is_one = changes.keys().isdisjoint(statement.table for statement in rows)
+    new = (
+        {(statement.table, values.get("id")) for statement in rows for values in rows[statement]} if changes else set()
+    )
+    is_one = new.isdisjoint((table, row) for table, (_, of_rows) in changes.items() for row in of_rows)
     for calls in ((*added, *changed),) if is_one else (added, changed):
         run(connection, calls)
 

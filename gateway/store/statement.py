@@ -92,8 +92,8 @@ class Statement:
 
     def key_of(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """What tells these values from others, and this statement from others."""
-        names = next(iter(self._compiled.values())).required
-        return self, *(values[name] for name in names)
+        [compiled, *_] = self._compiled.values()
+        return self, compiled.wanted(values)
 
     def look(self, connection: Connection, many: Sequence[Mapping[str, Any]]) -> many_rows.Look:
         """PostgreSQL: a SELECT for each of these values as a part of a statement that looks for more."""

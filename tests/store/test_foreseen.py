@@ -249,12 +249,15 @@ async def test_performed_steps_take_four_round_trips_however_many(
     shared_postgres: str, tmp_path: Path, number: int
 ) -> None:
     """To begin and read what the requests name, to read their orders, to write, and to commit."""
-    store, station = await with_orders(shared_postgres, number)
-    for name, requests, do in (
-        ("begin", [begun(one) for one in range(number)], station.create),
-        ("end", [ended(one) for one in range(number)], station.set),
+    store, station = await with_orders(shared_postgres, 2 * number)
+    create, end = station.create, station.set
+    mixed = [work for one in range(number) for work in ((end, ended(one)), (create, begun(number + one)))]
+    for name, requests in (
+        ("begin", [(create, begun(one)) for one in range(number)]),
+        ("end and begin, in turns", mixed),
+        ("end", [(end, ended(number + one)) for one in range(number)]),
     ):
         with counted(await writing(store), tmp_path / name) as sent:
-            await at_once(store, *(do(one) for one in requests))
+            await at_once(store, *(do(one) for do, one in requests))
         assert sent.waits == ["Sync", "Sync", "Sync", "Query"], (name, sent.lines)
     await store.close()
