@@ -26,6 +26,7 @@ from gateway.records.message import MessageState
 from gateway.records.row_ids import MessageRow, OrderRow, PatientRow
 from gateway.store import message_numbers
 from gateway.store.message_numbers import HIGHEST
+from gateway.store.messages import in_state
 from gateway.store.schema import (
     EMPTY,
     instances,
@@ -180,9 +181,6 @@ WITHOUT_EFFECT: Final = (MessageState.REJECTED, MessageState.FAILED)
 
 def newest_without_effect(connection: Connection, *, limit: int) -> list[MessageRow]:
     """The newest messages that were not applied."""
-    newest = [
-        select(messages.c.id).where(messages.c.state == state).order_by(messages.c.id.desc())
-        for state in WITHOUT_EFFECT
-    ]
+    newest = [select(messages.c.id).where(*in_state(state)).order_by(messages.c.id.desc()) for state in WITHOUT_EFFECT]
     rows = connection.execute(_first_of(newest), {"the_limit": limit}).scalars()
     return sorted(rows, reverse=True)[:limit]

@@ -26,7 +26,7 @@ from gateway.records.row_ids import MessageRow, OrderRow, PatientRow
 from gateway.store.absences import Key, are_absent
 from gateway.store.among import Among
 from gateway.store.engine import lock
-from gateway.store.schema import EMPTY, messages, order_messages, orders, patient_messages
+from gateway.store.schema import EMPTY, messages, order_messages, orders, patient_messages, word
 from gateway.store.statement import Statement
 
 _KEPT: Final = (
@@ -217,14 +217,21 @@ def listing(
     connection: Connection, *, state: MessageState | None = None, limit: int = 100, before: int | None = None
 ) -> list[dict[str, Any]]:
     """Rows for people, newest first, without the bytes."""
-    where: list[ColumnElement[bool]] = [messages.c.state == state] if state else []
+    where = in_state(state) if state else []
     if before is not None:
         where.append(messages.c.id < before)
     return _rows(connection, where, limit)
 
 
+def in_state(state: MessageState) -> list[ColumnElement[bool]]:
+    """Of a message in this state."""
+    return [messages.c.state == state, *([] if state is MessageState.APPLIED else [NOT_APPLIED])]
+
+
 IS_OPEN: Final = (messages.c.cause != EMPTY, messages.c.put_away_at.is_(None))
 """Of a message that was not applied and that still calls for a person; the words of its index."""
+NOT_APPLIED: Final = messages.c.state != word(MessageState.APPLIED)
+"""The words of the index of all other states."""
 
 
 def wrong(connection: Connection, *, limit: int = 100) -> list[dict[str, Any]]:

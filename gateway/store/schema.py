@@ -58,8 +58,11 @@ Key = BigInteger().with_variant(Integer, "sqlite")
 Name = Text().with_variant(Text(collation="C"), "postgresql")
 """Ordered by its bytes, as SQLite orders every text."""
 ENDED = ("CANCELED", "COMPLETED", "DISCONTINUED")
-STEP_IS_OPEN = "steps.state NOT IN ('CANCELED', 'COMPLETED', 'DISCONTINUED')"
-"""A partial index is used for a query that repeats its words."""
+STEP_IS_OPEN = " AND ".join(f"steps.state <> '{state}'" for state in ENDED)
+"""A partial index is used for a query that repeats its words. For a list of more than two values SQLite would make a
+table each time that it adds or changes a step."""
+MESSAGE_NOT_APPLIED = "state <> 'applied'"
+"""Of few messages: those that were applied are nearly all, and are found in the order of their ids."""
 MESSAGE_IS_OPEN = "cause <> '' AND put_away_at IS NULL"
 """Of a message that was not applied and still calls for a person."""
 
@@ -106,7 +109,10 @@ messages = Table(
     Column("put_away_by", Text, nullable=False, server_default=text("''"), comment="Who did"),
     Column("put_away_note", Text, nullable=False, server_default=text("''"), comment="Why"),
     Index(None, "sender", "control_id", "digest"),
-    Index(None, "state", "id"),
+    Index(
+        "ix_messages_not_applied", "state", "id",
+        sqlite_where=text(MESSAGE_NOT_APPLIED), postgresql_where=text(MESSAGE_NOT_APPLIED),
+    ),
     Index("ix_messages_cause", "cause", "id", sqlite_where=text("cause <> ''"), postgresql_where=text("cause <> ''")),
     Index("ix_messages_unserved", "id", "type", sqlite_where=text("unserved = 1"), postgresql_where=text("unserved")),
     Index(
@@ -126,6 +132,7 @@ message_numbers = Table(
     Column("kind", Text, primary_key=True, comment="number, name or given"),
     Column("value", Name, primary_key=True),
     Index(None, "value", "kind"),
+    sqlite_with_rowid=False,
 )
 """What a message that was not applied is found by: nothing else in the tables has its numbers."""
 
@@ -246,6 +253,7 @@ order_messages = Table(
     Column("message", Key, ForeignKey("messages.id"), primary_key=True),
     Column("outcome", Text, nullable=False),
     Index(None, "message"),
+    sqlite_with_rowid=False,
 )
 
 patient_messages = Table(
@@ -255,6 +263,7 @@ patient_messages = Table(
     Column("message", Key, ForeignKey("messages.id"), primary_key=True),
     Column("outcome", Text, nullable=False),
     Index(None, "message"),
+    sqlite_with_rowid=False,
 )
 
 queries = Table(
@@ -276,6 +285,7 @@ query_matches = Table(
     Column("query", Key, ForeignKey("queries.id", ondelete="CASCADE"), primary_key=True),
     Column("step", Key, primary_key=True),
     Index(None, "step"),
+    sqlite_with_rowid=False,
 )
 
 performed_steps = Table(

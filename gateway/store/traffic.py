@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from gateway.records.message import WRONG
 from gateway.records.work import STUCK, WorkKind, WorkState
+from gateway.store.messages import NOT_APPLIED
 from gateway.store.schema import messages, outbox, refusals
 
 TABLES: Final = ("messages", "queries", "instances", "outbox")
@@ -48,7 +49,10 @@ def counted(connection: Connection, spans: dict[str, Span], kinds: Iterable[Work
     """What the rows of these spans, one for each of `TABLES`, come to; `kinds`: the work that is a delivery."""
     work, names = spans["outbox"], [str(kind) for kind in kinds]
     wrong = select(func.count()).where(
-        messages.c.state.in_(WRONG), messages.c.id >= spans["messages"].first, messages.c.id < spans["messages"].end
+        messages.c.state.in_(WRONG),
+        NOT_APPLIED,
+        messages.c.id >= spans["messages"].first,
+        messages.c.id < spans["messages"].end,
     )
     return Counted(
         orders=_width(spans["messages"]),

@@ -160,7 +160,7 @@ def _conditions(wanted: Prefilter) -> Iterator[ColumnElement[bool]]:
 _HIGHEST: Final = "\U0010ffff"
 
 
-_IS_OPEN: Final = steps.c.state.not_in([word(state) for state in ENDED])
+_IS_OPEN: Final = and_(*(steps.c.state != word(state) for state in ENDED))
 """In the words of the index."""
 
 

@@ -16,9 +16,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import ConfigError
 from gateway.records.cause import cause_of, cause_of_message
+from gateway.records.message import MessageState
 from gateway.records.patient import Identity, Rank, values_after
 from gateway.records.patient_merge import Absorbed, composed
 from gateway.records.row_ids import OrderRow, PatientRow
@@ -62,6 +64,11 @@ def test_the_migrations_give_what_the_schema_says(engine: Engine) -> None:
     indexes = [one for table in metadata.tables for one in inspect(engine).get_indexes(table)]
     partial = {one["name"]: _states(one) for one in indexes if _states(one)}
     assert wanted.keys() == partial.keys(), "which the comparison does not look at"
+    if engine.dialect.name == "sqlite":
+        wanted_in_key = {t.name for t in metadata.sorted_tables if not t.dialect_options["sqlite"]["with_rowid"]}
+        with engine.connect() as connection:
+            in_key = connection.execute(text("SELECT name FROM pragma_table_list WHERE wr")).scalars().all()
+        assert wanted_in_key == set(in_key)
 
 
 def _states(index: Any) -> str:
@@ -326,6 +333,33 @@ def _stamps_of_0039(connection: Connection) -> None:
     ]
 
 
+_OF_0041 = """
+INSERT INTO queries (id, asked_at, calling_ae, address, keys, status, matches, micros)
+    VALUES (1, 1, 'CT', '127.0.0.1', '{}', 0, 2, 1);
+INSERT INTO query_matches ("query", step) VALUES (1, 2), (1, 1);
+INSERT INTO order_messages ("order", message, outcome) VALUES (12, 22, 'updated'), (11, 22, 'created');
+INSERT INTO patient_messages (patient, message, outcome) VALUES (21, 22, 'updated')
+"""
+"""Of orders, messages and patients of older revisions."""
+
+
+def _ties_of_0041(connection: Connection) -> None:
+    """0042: rows that are kept otherwise on SQLite are the same, and what they belong to takes them along."""
+    rows = [connection.execute(table.select().order_by(*table.c)).all() for table in (
+        schema.query_matches, schema.order_messages, schema.patient_messages,
+    )]  # fmt: skip
+    assert [[tuple(row) for row in one] for one in rows] == [
+        [(1, 1), (1, 2)], [(11, 22, "created"), (12, 22, "updated")], [(21, 22, "updated")],
+    ]  # fmt: skip
+    assert {row["id"] for row in messages.listing(connection, state=MessageState.REJECTED)} >= {21}
+    with connection.begin_nested() as savepoint:
+        connection.execute(schema.queries.delete())
+        assert connection.execute(select(schema.query_matches)).all() == []
+        savepoint.rollback()
+    with pytest.raises(IntegrityError), connection.begin_nested():
+        connection.execute(schema.order_messages.insert(), {"order": 99, "message": 22, "outcome": ""})
+
+
 def _statements(written: str, connection: Connection) -> None:
     for statement in written.split(";"):
         connection.exec_driver_sql(statement)
@@ -337,6 +371,7 @@ OLDER: dict[str, tuple[Callable[[Connection], None], Callable[[Connection], None
     "0016": (partial(_statements, _OF_0016), _kin_of_0016),
     "0023": (_fill_0023, _names_and_numbers_of_0023),
     "0039": (partial(_statements, _OF_0039), _stamps_of_0039),
+    "0041": (partial(_statements, _OF_0041), _ties_of_0041),
 }
 """Revision -> what its program kept, and that today's program knows it."""
 

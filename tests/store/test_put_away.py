@@ -156,6 +156,7 @@ async def test_a_page_of_all_messages_looks_at_no_more_than_it_shows(
     monkeypatch.setattr(message_listing, "LOOKED_AT", 0)
     assert ids(await page(store, Wanted(), limit=2)) == [4, 3]
     assert ids(await page(store, Wanted(), limit=2, before=3)) == [2, 1]
+    assert ids(await page(store, Wanted(state=MessageState.APPLIED))) == [1]
 
 
 async def test_a_page_looks_at_a_bounded_number(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,22 +15,29 @@ from sqlalchemy import Connection, text
 
 from gateway.clock import now
 from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.message import MessageState
 from gateway.records.row_ids import OrderRow, PerformedStepRow
 from gateway.records.search import SearchParameters, TokenAsked
+from gateway.records.work import SETTLE
 from gateway.store import (
     Store,
     audit_listing,
     imaging_studies,
+    lookups,
+    message_listing,
+    messages,
     order_conflicts,
     outbox_listing,
     performed_steps,
     scheduled_steps,
     silent_steps,
     study_findings,
+    traffic,
     turnaround,
     worklist,
 )
 from gateway.store.export_orders import in_ehr
+from gateway.store.message_listing import Wanted
 from gateway.store.schema import ENDED, metadata
 from tests.store.plans import asked_by, plan_of, plans_of
 from tests.web.served import whole_journey
@@ -53,6 +60,10 @@ QUESTIONS: Final[dict[str, Callable[[Connection], Any]]] = {
     "worklist of a modality": lambda c: worklist.scheduled(c, hidden=HIDDEN, modality="CT"),
     "studies that need a look": order_conflicts.counts,
     "work by receiver and state": outbox_listing.counts,
+    "messages without effect": lambda c: lookups.newest_without_effect(c, limit=100),
+    "rejected messages": lambda c: message_listing.page(c, Wanted(state=MessageState.REJECTED), limit=100),
+    "rejected messages by the API": lambda c: messages.listing(c, state=MessageState.REJECTED),
+    "what came and went": lambda c: traffic.counted(c, dict.fromkeys(traffic.TABLES, traffic.Span(1, 9)), [SETTLE]),
     "audit from a moment on": lambda c: audit_listing.sequence_at(c, now()),
     "a page of what very many studies have": lambda c: c.execute(imaging_studies.page(COMMON, {0})).all(),
     "studies that are not served": lambda c: imaging_studies.not_kept(c, after=0, limit=200),
