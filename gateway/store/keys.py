@@ -25,7 +25,8 @@ _NAME: Final = "keys"
 
 
 class Contended(BaseException):
-    """Another transaction holds a key. Not an `Exception`: no unit may take it for a fault of its own and go on."""
+    """Another transaction holds a key, or has removed a row that this one found. Not an `Exception`: no unit may take
+    it for a fault of its own and go on."""
 
     def __init__(self, asked: frozenset[str]) -> None:
         super().__init__()
@@ -67,6 +68,11 @@ class Keys:
         if missing:
             self._check(self._try(connection, missing))
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """All that were asked for so far."""
+        return frozenset(self._asked)
+
     def _try(self, connection: Connection, missing: set[str]) -> Any:
         self._asked |= missing
         return execute(connection, _TRY, _given(missing))
@@ -74,13 +80,22 @@ class Keys:
     def _check(self, tried: Any) -> None:
         # Of no keys at all the answer is NULL.
         if tried.fetchone()[0] is False:
-            raise Contended(frozenset(self._asked))
+            raise Contended(self.asked)
 
 
 def keys_of(connection: Connection) -> Keys | None:
     """The keys of the writer's transaction; None where each key is waited for."""
     keys: Keys | None = carried(connection).get(_NAME)
     return keys
+
+
+def begin_anew(connection: Connection) -> None:
+    """Take the writer's transaction back and begin anew, with all keys that its units have asked for so far: a row that
+    a unit had found was removed by another transaction before it could be held. Nothing in SQLite, where transactions
+    are alone, nor in the last attempt, which waits for each key. Raises `Contended`."""
+    keys = keys_of(connection) if connection.dialect.name == "postgresql" else None
+    if keys is not None:
+        raise Contended(keys.asked)
 
 
 def forget_keys(connection: Connection) -> None:

@@ -25,6 +25,7 @@ from gateway.records.row_ids import OrderRow, ProcedureRow
 from gateway.store.absences import Key, are_absent
 from gateway.store.engine import lock_all
 from gateway.store.foreseen import Found, Read, Subject, Touches
+from gateway.store.keys import begin_anew
 from gateway.store.order_rows import (
     order_columns,
     order_of,
@@ -150,8 +151,11 @@ def number_keys(study_uid: str = "", filler: str = "", placer: str = "", accessi
 
 
 def get(connection: Connection, order: OrderRow) -> Order:
-    """The order in a row, held until the transaction ends."""
+    """The order in a row, held until the transaction ends. Raises `Contended` where the row was removed since it was
+    found: a merge of patients, which holds no numbers, has made one order of two."""
     row = _ORDER.first(connection, {"the_order": order})
+    if row is None:
+        begin_anew(connection)
     assert row is not None
     return loaded(connection, row)
 
