@@ -137,8 +137,7 @@ class Page:
     next_before: int | None
     """`before` of the page that follows; None: there is none."""
     count: int | None
-    """How many of the messages that were looked at are wanted; None: nearly every message is, with more than are
-    shown."""
+    """How many of the messages that were looked at are wanted; None: every message is, with more than are shown."""
     is_whole: bool
     """Whether all messages from `before` on were looked at."""
 
@@ -146,12 +145,11 @@ class Page:
 def page(connection: Connection, wanted: Wanted, *, limit: int, before: int | None = None) -> Page:
     """The newest wanted messages below the id `before`, at most `limit` of the `LOOKED_AT` that are looked at.
 
-    Of all messages, or all that were applied, no more are looked at than are shown: SQLite finds them by their rows,
-    bytes among them.
+    Of all messages no more are looked at than are shown: SQLite finds them by their rows, bytes among them.
     """
     conditions = [*_by_index(wanted), *_of_days(connection, wanted)]
     by_row = list(_by_row(wanted, messages.c))
-    most = limit if wanted in _NEARLY_ALL else LOOKED_AT
+    most = LOOKED_AT if conditions or by_row else limit
     if before is not None:
         conditions.append(messages.c.id < before)
     looked_at = list(connection.execute(_newest(conditions, messages.c.id).limit(most + 1)).scalars())
@@ -167,9 +165,6 @@ def page(connection: Connection, wanted: Wanted, *, limit: int, before: int | No
     return Page(_listed(connection, chosen[:limit]), following, count, is_whole)
 
 
-_NEARLY_ALL: Final = (Wanted(), Wanted(state=MessageState.APPLIED))
-
-
 def _listed(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
     rows = connection.execute(select(*_LISTED).where(messages.c.id.in_(ids)).order_by(messages.c.id.desc()))
     return [{str(key): value for key, value in row.items()} for row in rows.mappings()]
@@ -181,7 +176,7 @@ def _by_index(wanted: Wanted) -> list[ColumnElement[bool]]:
         return [messages.c.cause == wanted.cause, messages.c.cause != EMPTY]
     if wanted.put_away is not None:
         return [messages.c.put_away_at.is_not(None)] if wanted.put_away else [*IS_OPEN]
-    return in_state(wanted.state) if wanted.state is not None else []
+    return in_state(wanted.state) if wanted.state not in _WITHOUT_INDEX else []
 
 
 def _of_days(connection: Connection, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
@@ -191,6 +186,7 @@ def _of_days(connection: Connection, wanted: Wanted) -> Iterator[ColumnElement[b
         yield messages.c.id < first_since(connection, "messages", wanted.last_at)
 
 
+_WITHOUT_INDEX: Final = (None, MessageState.APPLIED)
 _COMPARED: Final = (
     messages.c.state, messages.c.cause, messages.c.put_away_at, messages.c.listener, messages.c.type,
 )  # fmt: skip
@@ -200,7 +196,7 @@ def _by_row(wanted: Wanted, columns: ReadOnlyColumnCollection[str, Any]) -> Iter
     """The other conditions, of rows that are looked at."""
     if wanted.cause and wanted.put_away is not None:
         yield columns.put_away_at.is_not(None) if wanted.put_away else columns.put_away_at.is_(None)
-    if wanted.state is not None and (wanted.cause or wanted.put_away is not None):
+    if wanted.state is not None and (wanted.cause or wanted.put_away is not None or wanted.state in _WITHOUT_INDEX):
         yield columns.state == wanted.state.value
     if wanted.listener:
         yield columns.listener == wanted.listener

@@ -156,7 +156,6 @@ async def test_a_page_of_all_messages_looks_at_no_more_than_it_shows(
     monkeypatch.setattr(message_listing, "LOOKED_AT", 0)
     assert ids(await page(store, Wanted(), limit=2)) == [4, 3]
     assert ids(await page(store, Wanted(), limit=2, before=3)) == [2, 1]
-    assert ids(await page(store, Wanted(state=MessageState.APPLIED))) == [1]
 
 
 async def test_a_page_looks_at_a_bounded_number(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +167,19 @@ async def test_a_page_looks_at_a_bounded_number(store: Store, monkeypatch: pytes
     assert (ids(last), last.is_whole, last.next_before) == ([2, 1], True, None)
     causes = await store.read(open_causes)
     assert (causes.messages, causes.is_whole) == (2, False)
+
+
+@pytest.mark.parametrize("listener", ["", "ris"])
+async def test_a_search_for_what_was_applied_ends_where_nothing_was(
+    store: Store, monkeypatch: pytest.MonkeyPatch, listener: str
+) -> None:
+    """No index has the messages that were applied."""
+    await store.write(some)
+    monkeypatch.setattr(message_listing, "LOOKED_AT", 2)
+    wanted = Wanted(state=MessageState.APPLIED, listener=listener)
+    first = await page(store, wanted)
+    assert (ids(first), first.count, first.is_whole, first.next_before) == ([], 0, False, 3)
+    assert ids(await page(store, wanted, before=3)) == [1]
 
 
 async def test_conditions_of_two_indexes_look_at_no_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
