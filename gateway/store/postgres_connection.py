@@ -65,9 +65,14 @@ class PostgresConnection(psycopg.Connection[Any]):
         """Each statement is run by one."""
         if self.is_to_begin:
             self.is_to_begin = False
-            super().cursor().execute("BEGIN")
-            if self.of_transactions:
-                self.send_settings()
+            try:
+                super().cursor().execute("BEGIN")
+                if self.of_transactions:
+                    self.send_settings()
+            except BaseException:
+                # Without a transaction, it would commit each statement that follows by itself.
+                self.close()
+                raise
         return super().cursor(*args, **options)
 
     def commit(self) -> None:

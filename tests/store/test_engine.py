@@ -188,3 +188,19 @@ def test_a_connection_that_begins_late_is_in_transactions_and_goes_back_as_it_wa
         assert again is raw
         assert not again.autocommit
     opened.dispose()
+
+
+def test_a_transaction_that_cannot_begin_is_given_up(shared_postgres: str) -> None:
+    """Else what follows would be committed statement by statement."""
+    opened = open_engine(shared_postgres)
+    with opened.connect() as connection:
+        begin_late(connection)
+        raw: Any = connection.connection.dbapi_connection
+        raw.prepare_threshold = 0
+        with connection.begin():
+            connection.execute(text("SELECT 1"))
+        raw.pgconn.exec_(b"DEALLOCATE ALL")
+        with pytest.raises(DBAPIError), connection.begin():
+            connection.execute(text("SELECT 1"))
+        assert raw.closed
+    opened.dispose()
