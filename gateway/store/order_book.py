@@ -167,6 +167,11 @@ def stands(connection: Connection, order: OrderRow) -> Order:
     return loaded(connection, row)
 
 
+def is_there(connection: Connection, order: OrderRow) -> bool:
+    """Whether the order of a row was not removed, which a merge of patients does that makes one order of two."""
+    return _STANDS.first(connection, {"the_order": order}) is not None
+
+
 def of_study(connection: Connection, study_uid: StudyInstanceUID) -> Order | None:
     """The order of a Study Instance UID as it stands, held by nobody."""
     row = _OF_STUDY.first(connection, {"study_uid": study_uid})

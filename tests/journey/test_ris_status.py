@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, select
 
 from bench.ports import free_port
 from gateway.assembly import process as app
@@ -24,7 +25,8 @@ from gateway.operations.parked import parked_work
 from gateway.records.identifiers import AccessionNumber
 from gateway.simulators.ris_listener import RisListener
 from gateway.simulators.ris_manners_file import RisRule, RisScript
-from gateway.store import outbox_listing
+from gateway.store import order_kin, outbox_listing
+from gateway.store.schema import orders
 from gateway.wire.hl7.message import Message
 from gateway.wire.hl7.structure import check
 from gateway.wire.tls import server_context
@@ -260,6 +262,26 @@ async def test_a_refusal_waits_for_a_person_with_the_words_of_the_ris(start: Sta
             assert accepted(ris) == [BEGUN], code
             refused, repeated = ris.received
             assert refused.control_id != repeated.control_id, "an MSH-10 that was refused would be refused again"
+
+
+@sqlite
+async def test_a_status_that_is_made_again_is_of_the_order_that_a_merge_has_left(start: Start) -> None:
+    rule = RisRule.model_validate({"do": "answer", "code": "AE", "text": "not now", "times": 1})
+
+    def join(connection: Connection) -> None:
+        gone, kept = connection.execute(select(orders.c.id).order_by(orders.c.accession)).scalars()
+        order_kin.join(connection, kept, gone)
+
+    async with RisListener(script=RisScript(rules=[rule])) as ris, start(**sections(ris)) as gateway:
+        second = orm(control_id="MSG2", placer="P2", filler="F2", accession="ACC2", study_uid="1.2.3")
+        await ordered(gateway, orm(), second)
+        await modality_of(gateway).create(begin(), UID)
+        await quiet(gateway)
+        [refused] = (await gateway.store.read(partial(parked_work, most=10))).deliveries
+        await gateway.store.write(join)
+        await gateway.store.write(partial(outbox_listing.replay, ids=[refused["id"]], now=now()))
+        await quiet(gateway)
+        assert accepted(ris) == ["SC/IP P2 F2 PAT1"]
 
 
 async def test_a_ris_that_is_down_holds_nothing_else_and_gets_all_of_it_in_order(start: Start) -> None:

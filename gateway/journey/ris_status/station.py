@@ -20,7 +20,7 @@ from gateway.journey.ris_status.making import StatusMaker, StatusReceiver
 from gateway.records.row_ids import MessageRow
 from gateway.records.status import MadeMessage, Status
 from gateway.records.work import Work
-from gateway.store import Store, audit, messages, outbox_claims
+from gateway.store import Store, audit, messages, order_book, outbox_claims
 from gateway.store.outbox_claims import Done
 from gateway.wire.hl7.answers import ReceivedAcknowledgement
 from gateway.wire.hl7.mllp_sender import MllpSender
@@ -81,7 +81,7 @@ class StatusStation:
         """The message of a status that has none, kept before it is sent."""
 
         def make(connection: Connection) -> Status:
-            [made] = self._maker.made(connection, status, self._receiver)
+            [made] = self._maker.made(connection, _of_today(connection, work, status), self._receiver)
             if made.message is not None:
                 _keep(connection, work, made)
             return made
@@ -90,6 +90,17 @@ class StatusStation:
         if made.message is None:
             raise NeedsPerson(f"no message can be made: {made.fault}", place=self._receiver.kind)
         return made.message
+
+
+def _of_today(connection: Connection, work: Work, status: Status) -> Status:
+    """The status, of the order that the examination has today: a merge of patients may have made one of two since.
+    Raises `NeedsPerson` where there is none any more."""
+    if order_book.is_there(connection, status.order):
+        return status
+    order = order_book.of_study(connection, work.subject)
+    if order is None or order.row is None:
+        raise NeedsPerson("no message can be made: the order is gone")
+    return replace(status, order=order.row)
 
 
 def _keep(connection: Connection, work: Work, status: Status) -> None:
