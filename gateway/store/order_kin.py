@@ -20,8 +20,16 @@ from sqlalchemy import (
 
 from gateway.records.imaging_order import Order
 from gateway.records.row_ids import OrderRow, PatientRow
-from gateway.store import order_book
-from gateway.store.schema import EMPTY, link_changes, order_messages, orders, performed_step_links, procedures
+from gateway.store import order_book, study_links
+from gateway.store.schema import (
+    EMPTY,
+    link_changes,
+    order_conflicts,
+    order_messages,
+    orders,
+    performed_step_links,
+    procedures,
+)
 from gateway.store.statement import Statement
 
 DEEPEST: Final = 10
@@ -137,6 +145,7 @@ def join(connection: Connection, kept: OrderRow, gone: OrderRow) -> None:
         same = and_(there.c.order == bindparam("kept"), *(there.c[key] == table.c[key] for key in keys))
         connection.execute(_moved(table).where(~select(there.c.order).where(same).exists()), rows)
         connection.execute(delete(table).where(table.c.order == bindparam("gone")), rows)
+    study_links.join(connection, kept, gone)
     connection.execute(delete(orders).where(orders.c.id == bindparam("gone")), rows)
 
 
@@ -144,6 +153,7 @@ _TIED: Final = (
     (order_messages, ("message",)),
     (performed_step_links, ("performed_step", "study_uid", "step_id")),
     (link_changes, ("id",)),
+    (order_conflicts, ("id",)),
 )
 """What refers to an order, with what tells its rows apart."""
 

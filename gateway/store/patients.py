@@ -202,7 +202,12 @@ def change(connection: Connection, patient: PatientRow, **values: Any) -> None:
     connection.execute(_CHANGE, {"the_row": patient, **values})
 
 
-_MOVE: Final = update(orders).where(orders.c.patient == bindparam("the_old")).values(patient=bindparam("the_new"))
+_MOVE: Final = (
+    update(orders)
+    .where(orders.c.patient == bindparam("the_old"))
+    .values(patient=bindparam("the_new"))
+    .returning(orders.c.id)
+)
 _ORDERS: Final = select(orders.c.id).where(orders.c.patient == bindparam("the_patient")).order_by(orders.c.id)
 
 
@@ -212,7 +217,5 @@ def orders_of(connection: Connection, patient: PatientRow) -> list[OrderRow]:
 
 def move_orders(connection: Connection, old: PatientRow, new: PatientRow) -> list[OrderRow]:
     """Give all orders of one patient to another; returns them."""
-    moved = orders_of(connection, old)
-    if moved:
-        connection.execute(_MOVE, {"the_old": old, "the_new": new})
-    return moved
+    # Not by a look before: another gateway may remove an order until this one holds it.
+    return sorted(connection.execute(_MOVE, {"the_old": old, "the_new": new}).scalars())

@@ -70,13 +70,11 @@ def keys_of(sop_uid: str, items: Iterable[ScheduledItem] = ()) -> Iterator[str]:
         yield from number_keys(item.study_uid, accession_number=item.accession_number)
 
 
-def hold_row(connection: Connection, row: PerformedStepRow) -> Row:
-    """The performed step of a row, kept from others until the transaction ends."""
+def hold_row(connection: Connection, row: PerformedStepRow) -> Row | None:
+    """The performed step of a row, kept from others until the transaction ends; None where it was removed meanwhile, by
+    an erasure for example."""
     found = get(connection, row)
-    assert found is not None
-    held = hold(connection, found["sop_uid"])
-    assert held is not None
-    return held
+    return None if found is None else hold(connection, found["sop_uid"])
 
 
 def step_of(row: Row) -> PerformedStep:

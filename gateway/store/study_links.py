@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.link_change import LinkAction
@@ -43,3 +43,16 @@ def history(connection: Connection, study_uid: StudyInstanceUID) -> list[StudyLi
 def of_study(connection: Connection, study_uid: StudyInstanceUID) -> list[StudyLink]:
     """What counts today of each order."""
     return list({one.order: one for one in history(connection, study_uid)}.values())
+
+
+def join(connection: Connection, kept: OrderRow, gone: OrderRow) -> None:
+    """Let two rows of an order be one. A study that a person linked with either is linked with it, whatever was decided
+    of the other."""
+    columns = study_links.c
+    wanted = select(columns.study_uid, columns.order, columns.action).where(columns.order.in_((kept, gone)))
+    newest = {(row.study_uid, row.order): row.action for row in connection.execute(wanted.order_by(columns.id))}
+    linked = {study_uid for (study_uid, _), action in newest.items() if action == LinkAction.LINK}
+    for (study_uid, order), action in newest.items():
+        if study_uid in linked and action != LinkAction.LINK:
+            connection.execute(delete(study_links).where(columns.study_uid == study_uid, columns.order == order))
+    connection.execute(update(study_links).where(columns.order == gone).values(order=kept))

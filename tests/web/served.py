@@ -368,6 +368,7 @@ def add_performed_step(connection: Connection, order: OrderRow) -> None:
     performed_steps.link(connection, row, candidate, MatchedBy.STEP)
     ended = performed_step.updated(begun, {"PerformedProcedureStepStatus": "COMPLETED"})
     held = performed_steps.hold_row(connection, row)
+    assert held is not None
     performed_steps.change(connection, held, ended, ended_at=NINE + 2 * SECOND, now=NINE + 2 * SECOND)
 
 

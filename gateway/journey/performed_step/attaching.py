@@ -54,6 +54,8 @@ class LateLinking:
 
 def _link_late(connection: Connection, tools: Tools, row: PerformedStepRow, order: OrderRow, now: int) -> None:
     performed = performed_steps.hold_row(connection, row)
+    if performed is None:
+        return
     waiting = [one for one in unlinked_items.of_step(connection, row) if not one.by_person]
     linking = link(connection, performed["attributes"], [one.item for one in waiting])
     if not any(one.candidate.order == order for one in linking.links):

@@ -91,6 +91,8 @@ class SilenceWatch:
     def _judge(self, connection: Connection, row: PerformedStepRow, now: int) -> str:
         """The calling AE title of a performed step that has become silent, else empty."""
         performed = performed_steps.hold_row(connection, row)
+        if performed is None:
+            return ""
         is_silent, was_silent = self._is_silent(connection, performed), performed["silent_at"] is not None
         if is_silent != was_silent:
             silent_steps.mark(connection, row, now if is_silent else None)
