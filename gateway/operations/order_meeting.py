@@ -15,7 +15,7 @@ from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.link_change import LinkAction
 from gateway.records.order_check import OrderStanding, Released, StudyLink
 from gateway.records.row_ids import OrderRow
-from gateway.store import audit, order_conflicts, orders, settling, studies, study_links, study_listing
+from gateway.store import audit, order_book, order_conflicts, orders, settling, studies, study_links, study_listing
 
 NO_NUMBER: Final = AccessionNumber("")
 MOST_CHARACTERS: Final = 256
@@ -107,6 +107,8 @@ def unlink(connection: Connection, wish: StudyWish, *, now: int) -> StudyLinkOut
 def _linked(connection: Connection, wish: StudyWish, now: int, *, is_linked: bool) -> StudyLinkOutcome:
     row = _held_row(connection, wish)
     order, accession = _order(connection, wish)
+    # Held: another gateway may just remove it, by a merge of patients.
+    order_book.get(connection, order)
     action = LinkAction.LINK if is_linked else LinkAction.UNLINK
     today = {one.order: one.is_linked for one in study_links.of_study(connection, wish.study_uid)}
     changed = today.get(order) is not is_linked

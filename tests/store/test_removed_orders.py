@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection, select
 
+from gateway.errors import UnknownKey
 from gateway.journey.performed_step.station import PerformedSteps
+from gateway.operations.order_meeting import StudyWish, link
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order_check import Check, CheckPolicy, Conflict, FoundConflict, OrderStanding, Released, StudyLink
 from gateway.records.row_ids import OrderRow, PatientRow, PerformedStepRow
@@ -17,7 +20,7 @@ from gateway.store import Store, order_book, order_conflicts, order_kin, patient
 from gateway.store.schema import orders
 from tests.store.test_foreseen import begun, ended, states, with_orders
 from tests.store.test_foreseen_held import uncommitted
-from tests.web.served import NINE, add_order
+from tests.web.served import NINE, STUDY, add_instance, add_order
 
 
 @pytest.fixture
@@ -86,6 +89,16 @@ async def test_a_merge_moves_the_orders_that_are_left(joined: tuple[Store, Perfo
 
 async def test_a_performed_step_that_was_removed_is_held_by_nobody(store: Store) -> None:
     assert await store.write(lambda connection: performed_steps.hold_row(connection, PerformedStepRow(4711))) is None
+
+
+async def test_a_study_is_linked_with_no_order_that_goes(joined: tuple[Store, PerformedSteps, Store]) -> None:
+    store, _, other = joined
+    await store.write(partial(add_instance, number=1, at=NINE))
+    wish = StudyWish(StudyInstanceUID(STUDY), "anna", accession_number=AccessionNumber("A1"))
+    async with uncommitted(other, join):
+        linking = asyncio.create_task(store.write(partial(link, wish=wish, now=NINE)))
+    with pytest.raises(UnknownKey, match="there is no such order"):
+        await linking
 
 
 LINKED, TAKEN_AWAY = True, False
