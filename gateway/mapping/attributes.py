@@ -79,23 +79,34 @@ def _text(value: Any) -> str:
 
 
 def to_dataset(attributes: Attributes) -> Dataset:
-    """A data set of the attributes; "" and [] give elements without a value. Text stays unencoded until somebody
-    sends it."""
+    """A data set of the attributes; "" and [] give elements without a value, and so does what a sender gave under
+    another VR than the attribute's. Text stays unencoded until somebody sends it."""
     pause()
     dataset = Dataset()
     for keyword, value in attributes.items():
         tag, vr = tag_for_keyword(keyword), vr_of(keyword)
-        if tag is None:
+        if tag is None or BINARY.intersection(vr.split(" or ")):
             continue
-        if vr == "SQ":
-            value = Sequence([to_dataset(item) for item in value])
-        elif value == "":
-            value = None
-        elif vr in _NUMBERS | _FRACTIONS:
-            number = float if vr in _FRACTIONS else int
-            value = [number(one) for one in value] if isinstance(value, list) else number(value)
-        dataset[tag] = DataElement(tag, vr, value)
+        try:
+            dataset[tag] = DataElement(tag, vr, _value(vr, value))
+        except ValueError:
+            dataset[tag] = DataElement(tag, vr, None)
     return dataset
+
+
+def _value(vr: str, value: Any) -> Any:
+    """As pydicom holds a value. Raises `ValueError` for one of another VR."""
+    values = value if isinstance(value, list) else [value]
+    if any(isinstance(one, dict) is not (vr == "SQ") for one in values):
+        raise ValueError(vr)
+    if vr == "SQ":
+        return Sequence([to_dataset(item) for item in values])
+    if value == "":
+        return None
+    if vr in _NUMBERS | _FRACTIONS:
+        number = float if vr in _FRACTIONS else int
+        return [number(one) for one in value] if isinstance(value, list) else number(value)
+    return value
 
 
 def look(attributes: Attributes, path: str) -> Any:

@@ -8,6 +8,7 @@ from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
+from pynetdicom.dsutils import encode
 
 from gateway.mapping.attributes import from_dataset, look, to_dataset
 from gateway.records.order import Attributes
@@ -36,6 +37,22 @@ def test_only_what_is_asked_for() -> None:
 
 def test_an_unknown_keyword_is_left_out() -> None:
     assert len(to_dataset({"NoSuchKeyword": "x"})) == 0
+
+
+def test_a_value_under_another_vr_costs_only_itself() -> None:
+    """A sender may state any VR in explicit VR, and what it sent is kept."""
+    odd: Attributes = {
+        "ProcedureCodeSequence": "text", "StudyID": [{"CodeValue": "C"}], "PregnancyStatus": "x", "PatientWeight": "CT",
+        "Rows": "1.5e-24", "PixelData": "text",
+        "ScheduledStepAttributesSequence": [{"AccessionNumber": "A", "ReferencedStudySequence": "text"}],
+    }  # fmt: skip
+    dataset = to_dataset({"PatientID": "P1", **odd})
+    scheduled = {"AccessionNumber": "A", "ReferencedStudySequence": []}
+    assert from_dataset(dataset, with_empty=True) == {
+        "PatientID": "P1", "ProcedureCodeSequence": [], "StudyID": "", "PregnancyStatus": "", "PatientWeight": "",
+        "Rows": "", "ScheduledStepAttributesSequence": [scheduled],
+    }  # fmt: skip
+    assert encode(dataset, True, True) is not None
 
 
 def test_binary_private_unknown_and_empty_elements_are_left_out() -> None:
