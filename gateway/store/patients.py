@@ -85,6 +85,9 @@ def hold_survivor(connection: Connection, row: Row) -> Row:
         if row["merged_into"] is None:
             return row
         end = survivor(connection, row)
+        if end["id"] == row["id"]:
+            # Whom it led to is gone: their age has removed them.
+            return row
         hold(connection, Identity(end["patient_id"], end["issuer"]))
         # Another writer may have ended it before it was held.
         row = _BY_ID.first(connection, {"the_row": end["id"]}) or end

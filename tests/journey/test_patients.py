@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from gateway.assembly import process as app
 from gateway.config.hl7 import Hl7, Listener
 from gateway.operations.journey_of import journey
 from gateway.records.identifiers import AccessionNumber
+from gateway.store.retention import patients as of_patients
+from gateway.store.schema import patients
 from tests.journey.messages import adt, apart, orm
 from tests.journey.running import Start, sqlite
 from tests.journey.test_order_intake import send, told
@@ -267,3 +270,14 @@ async def test_adt_without_a_name_changes_what_it_says_and_no_more(start: Start)
         assert await outcomes(gateway, nameless, orm(control_id="3", at=LATEST)) == ["AA", "AA"]
         [item] = await shown(gateway, "PatientBirthDate")
         assert (str(item.PatientName), item.PatientBirthDate) == ("MUSTER^MAX", "19990101")
+
+
+@sqlite
+async def test_an_identity_whose_survivor_was_deleted_by_age_stands_for_itself(start: Start) -> None:
+    async with start() as gateway:
+        merge = adt("A40", control_id="1", patient="NEW^^^HOSP", name="N^N", prior="OLD^^^HOSP", at=EARLIER)
+        assert await outcomes(gateway, adt("A04", patient="OLD^^^HOSP", name="O^O", at=EARLIER), merge) == ["AA", "AA"]
+        survivor = select(patients.c.id).where(patients.c.patient_id == "NEW")
+        await gateway.store.write(lambda c: of_patients.delete(c, c.execute(survivor).scalars().all()))
+        after = adt("A08", control_id="2", patient="OLD^^^HOSP", name="O^P", at=LATER)
+        assert await outcomes(gateway, after) == ["AA"]

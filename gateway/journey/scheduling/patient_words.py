@@ -59,7 +59,9 @@ def update_patient(work: SchedulingWork, row: Row, statement: Attributes, rank: 
 def recompose(work: SchedulingWork, patient: PatientRow) -> None:
     """Bring a survivor to what is known under all identities that lead to it, and so the survivors behind it."""
     held = patients.get(work.connection, patient, to_change=True)
-    assert held is not None
+    if held is None:
+        # Its age has removed it, and not yet an identity that led to it.
+        return
     others = [
         Absorbed(row["attributes"], row["stamps"], row["merged_at"])
         for row in patients.absorbed_by(work.connection, patient)
