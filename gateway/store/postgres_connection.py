@@ -183,5 +183,6 @@ def _as_the_server_has_it(connection: PostgresConnection | None, _record: Any) -
     """Forget what a reader wanted of its transactions. SQLAlchemy asks for READ WRITE afterwards, which a server that
     was made read-only by its default would obey."""
     if connection is not None and not connection.closed:
-        connection.begin_late(False)
+        if connection.begins_late:
+            connection.begin_late(False)
         connection.isolation_level = connection.read_only = None
