@@ -176,7 +176,7 @@ def _by_index(wanted: Wanted) -> list[ColumnElement[bool]]:
         return [messages.c.cause == wanted.cause, messages.c.cause != EMPTY]
     if wanted.put_away is not None:
         return [messages.c.put_away_at.is_not(None)] if wanted.put_away else [*IS_OPEN]
-    return in_state(wanted.state) if wanted.state not in _WITHOUT_INDEX else []
+    return in_state(wanted.state) if wanted.state not in (None, MessageState.APPLIED) else []
 
 
 def _of_days(connection: Connection, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
@@ -186,7 +186,6 @@ def _of_days(connection: Connection, wanted: Wanted) -> Iterator[ColumnElement[b
         yield messages.c.id < first_since(connection, "messages", wanted.last_at)
 
 
-_WITHOUT_INDEX: Final = (None, MessageState.APPLIED)
 _COMPARED: Final = (
     messages.c.state, messages.c.cause, messages.c.put_away_at, messages.c.listener, messages.c.type,
 )  # fmt: skip
@@ -196,7 +195,8 @@ def _by_row(wanted: Wanted, columns: ReadOnlyColumnCollection[str, Any]) -> Iter
     """The other conditions, of rows that are looked at."""
     if wanted.cause and wanted.put_away is not None:
         yield columns.put_away_at.is_not(None) if wanted.put_away else columns.put_away_at.is_(None)
-    if wanted.state is not None and (wanted.cause or wanted.put_away is not None or wanted.state in _WITHOUT_INDEX):
+    is_by_index = not wanted.cause and wanted.put_away is None and wanted.state is not MessageState.APPLIED
+    if wanted.state is not None and not is_by_index:
         yield columns.state == wanted.state.value
     if wanted.listener:
         yield columns.listener == wanted.listener
