@@ -114,7 +114,8 @@ async def _fill(
 async def _to_its_end(work: Callable[[], T]) -> T:
     """The result of `work`, which runs in a thread. Whoever is cancelled waits for its end: files that a thread still
     makes would be left behind."""
-    thread = asyncio.ensure_future(asyncio.to_thread(work))
+    # No task: the end of a loop cancels every task, and would no longer wait for the thread.
+    thread = asyncio.get_running_loop().run_in_executor(None, work)
     try:
         return await asyncio.shield(thread)
     except asyncio.CancelledError:
