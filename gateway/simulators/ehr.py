@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import socket
 import time
 import uuid
 from collections import Counter
@@ -76,6 +77,8 @@ class EhrSimulator:
         self._store = ResourceStore()
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
+        self._kept: socket.socket | None = None
+        """Holds the port while nobody listens there: another program would get what is meant for this EHR."""
 
     @property
     def url(self) -> str:
@@ -130,12 +133,14 @@ class EhrSimulator:
     ) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+        self._let_port_go()
 
     async def listen(self) -> None:
         """Take connections, again after `refuse` and then on the same port."""
         assert self._runner is not None
         self._site = web.TCPSite(self._runner, self._host, self._port)
         await self._site.start()
+        self._let_port_go()
         self._port = self._runner.addresses[0][1]
 
     async def refuse(self) -> None:
@@ -144,9 +149,17 @@ class EhrSimulator:
         if self._site is not None:
             await self._site.stop()
             self._site = None
+            self._kept = socket.socket()
+            self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._kept.bind((self._host, self._port))
         if self._runner.server is not None:
             for connection in list(self._runner.server.connections):
                 connection.force_close()
+
+    def _let_port_go(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     # Requests
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from gateway.simulators.ehr import EhrSimulator
 from gateway.simulators.ehr_answers import Manners
@@ -364,6 +366,8 @@ async def test_refusing_and_listening_again(simulator: Client, ehr: EhrSimulator
     await ehr.refuse()
     with pytest.raises(aiohttp.ClientConnectionError):
         await simulator("GET", "ImagingStudy")
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", URL(url).port))
     await ehr.listen()
     assert ehr.url == url
     assert (await simulator("GET", "ImagingStudy"))[1]["total"] == 1
