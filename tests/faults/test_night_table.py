@@ -160,10 +160,10 @@ async def studies(night: Night, *numbers: int) -> None:
         )
 
 
-def to(url: str, when_deleted: str = "stop") -> dict[str, Any]:
+def to(url: str, when_deleted: str = "stop", quiet_seconds: float = 0.5) -> dict[str, Any]:
     return {
         "site": {"patient_id_issuer": "RIS"},
-        "studies": {"quiet_seconds": 0.5},
+        "studies": {"quiet_seconds": quiet_seconds},
         "ehrs": [
             {
                 "name": "main",
@@ -185,17 +185,20 @@ def quick_clock(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("waiting", [1, 40])
 async def test_an_ehr_is_away_for_ten_minutes(tmp_path: Path, waiting: int) -> None:
-    async with EhrSimulator() as ehr, night(tmp_path, settings=to(ehr.url), environment=quick_clock(tmp_path)) as here:
-        await ehr.refuse()
-        await studies(here, *range(waiting))
-        await here.sees("main", "has not answered for less than 5 minutes", rf"{waiting} waits?")
-        await here.sees("main", "does not answer", rf"{waiting} waits?", seconds=3 * MINUTE)
-        screen = await here.sees("main", "no answer|refused|cannot connect", path="/deliveries")
-        assert "Nothing is stuck" not in screen.text
-        assert re.search(r"main.*does not answer", await here.command("status"))
-        await ehr.listen()
-        await until(lambda: len(ehr.resources("ImagingStudy")) == waiting, seconds=MINUTE, what="the deliveries")
-        await here.sees("Nothing is stuck")
+    async with EhrSimulator() as ehr:
+        # Between two instances of a study a busy machine takes its time: a second version would wait as well.
+        settings = to(ehr.url, quiet_seconds=20)
+        async with night(tmp_path, settings=settings, environment=quick_clock(tmp_path)) as here:
+            await ehr.refuse()
+            await studies(here, *range(waiting))
+            await here.sees("main", "has not answered for less than 5 minutes", rf"{waiting} waits?")
+            await here.sees("main", "does not answer", rf"{waiting} waits?", seconds=3 * MINUTE)
+            screen = await here.sees("main", "no answer|refused|cannot connect", path="/deliveries")
+            assert "Nothing is stuck" not in screen.text
+            assert re.search(r"main.*does not answer", await here.command("status"))
+            await ehr.listen()
+            await until(lambda: len(ehr.resources("ImagingStudy")) == waiting, seconds=MINUTE, what="the deliveries")
+            await here.sees("Nothing is stuck")
 
 
 async def test_an_ehr_has_lost_its_data(tmp_path: Path) -> None:
