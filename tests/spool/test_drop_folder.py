@@ -8,6 +8,7 @@ import os
 import stat
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from gateway.spool.drop_folder import INCOMING, DropFolder, name_of
 from tests.conftest import until
 
 STUDY, INSTANCE = "1.2.3", "1.2.3.4"
+PATIENT_SECONDS = 120.0
+"""No disk that works takes so long for a step, however busy it is."""
 
 
 async def pieces(*contents: bytes) -> AsyncIterator[bytes]:
@@ -26,11 +29,16 @@ async def pieces(*contents: bytes) -> AsyncIterator[bytes]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+    """What is there; a thread of the folder may be taking some of it away."""
+    found = {}
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError, IsADirectoryError):
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
 
 
 async def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
-    folder = DropFolder(tmp_path, 5)
+    folder = DropFolder(tmp_path, PATIENT_SECONDS)
     seen: list[str] = []
 
     async def watched() -> AsyncIterator[bytes]:
@@ -48,7 +56,7 @@ async def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
 
 async def test_who_may_read(tmp_path: Path) -> None:
     tmp_path.chmod(0o2770)
-    folder = DropFolder(tmp_path, 5)
+    folder = DropFolder(tmp_path, PATIENT_SECONDS)
     await folder.write(pieces(b"1"), STUDY, INSTANCE)
     modes = [stat.S_IMODE((tmp_path / one).stat().st_mode) for one in (f"{STUDY}/{INSTANCE}.dcm", STUDY, INCOMING)]
     assert [one & 0o777 for one in modes] == [0o640, 0o750, 0o700]
@@ -67,7 +75,7 @@ def test_what_is_no_uid_leads_nowhere_else(uid: str, name: str) -> None:
 
 
 async def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    folder = DropFolder(tmp_path / "mounted" / "archive", 5)
+    folder = DropFolder(tmp_path / "mounted" / "archive", PATIENT_SECONDS)
     with pytest.raises(Unavailable, match="is its disk mounted"):
         await folder.write(pieces(b"1"), STUDY, INSTANCE)
     assert not list(tmp_path.iterdir())
@@ -80,7 +88,7 @@ async def test_a_full_disk_leaves_nothing_of_a_file(tmp_path: Path, monkeypatch:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    folder = DropFolder(tmp_path, 5)
+    folder = DropFolder(tmp_path, PATIENT_SECONDS)
     monkeypatch.setattr(drop_folder, "_append", full)
     with pytest.raises(Unavailable, match="No space left"):
         await folder.write(pieces(b"1"), STUDY, INSTANCE)
@@ -99,7 +107,7 @@ async def test_a_share_without_modes_and_without_sync_of_folders_is_written_to(
             raise OSError(refusal, os.strerror(refusal))
         does(what, *args, **named)
 
-    folder = DropFolder(tmp_path, 5)
+    folder = DropFolder(tmp_path, PATIENT_SECONDS)
     monkeypatch.setattr(os, name, refused)
     await folder.write(pieces(b"1"), STUDY, INSTANCE)
     assert files(tmp_path) == {f"{STUDY}/{INSTANCE}.dcm": b"1"}
@@ -111,7 +119,7 @@ async def test_a_source_that_fails_leaves_nothing_of_a_file(tmp_path: Path) -> N
         yield b"1"
         raise NeedsPerson("cannot be read")
 
-    folder = DropFolder(tmp_path, 5)
+    folder = DropFolder(tmp_path, PATIENT_SECONDS)
     with pytest.raises(NeedsPerson):
         await folder.write(broken(), STUDY, INSTANCE)
     await until(lambda: not files(tmp_path))
@@ -134,7 +142,11 @@ async def test_a_disk_that_hangs_holds_no_thread_of_others(tmp_path: Path, monke
 
 
 def files_open_below(folder: Path) -> list[str]:
-    paths = [str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    """Also while threads close what they have open."""
+    paths = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            paths.append(str(descriptor.readlink()))
     return [one for one in paths if one.startswith(str(folder))]
 
 
@@ -142,7 +154,12 @@ def files_open_below(folder: Path) -> list[str]:
 async def test_nothing_is_closed_while_a_step_that_hung_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    began, hangs, does = threading.Event(), threading.Event(), getattr(os, name)
+    began, hangs, does, timeout = threading.Event(), threading.Event(), getattr(os, name), asyncio.timeout
+    limits: list[asyncio.Timeout] = []
+
+    def limit(seconds: float) -> asyncio.Timeout:
+        limits.append(timeout(seconds))
+        return limits[-1]
 
     def hung(*args: object) -> object:
         if threading.current_thread().name.startswith("folder") and not began.is_set():
@@ -150,10 +167,14 @@ async def test_nothing_is_closed_while_a_step_that_hung_goes_on(
             hangs.wait(120)
         return does(*args)
 
-    folder = DropFolder(tmp_path, 0.2)
+    folder = DropFolder(tmp_path, PATIENT_SECONDS)
     monkeypatch.setattr(os, name, hung)
+    monkeypatch.setattr(asyncio, "timeout", limit)
+    writing = asyncio.create_task(folder.write(pieces(b"1"), STUDY, INSTANCE))
+    await until(began.is_set, what="the step that hangs")
+    limits[-1].reschedule(0)  # its time is over, and that of no other step
     with pytest.raises(Unavailable, match="does not answer within"):
-        await folder.write(pieces(b"1"), STUDY, INSTANCE)
+        await writing
     assert len(await asyncio.to_thread(files_open_below, tmp_path)) == (name != "open")
     await folder.write(pieces(b"2"), STUDY, INSTANCE)  # a thread that is free has had its turn
     assert len(await asyncio.to_thread(files_open_below, tmp_path)) == (name != "open")
@@ -168,7 +189,7 @@ async def test_what_a_killed_gateway_left_goes_after_a_day(tmp_path: Path) -> No
     old.touch()
     new.touch()
     os.utime(old, (0, 0))
-    folder = DropFolder(tmp_path, 5)
+    folder = DropFolder(tmp_path, PATIENT_SECONDS)
     await folder.write(pieces(b"1"), STUDY, INSTANCE)
     assert (old.exists(), new.exists()) == (False, True)
     await folder.close()
