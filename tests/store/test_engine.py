@@ -93,7 +93,7 @@ async def test_a_database_that_does_not_exist_is_named(shared_postgres: str) -> 
 
 
 async def test_what_the_address_says_is_kept(shared_postgres: str) -> None:
-    store = await Store.open(f"{shared_postgres}&options=-c%20application_name%3Dradiology&connect_timeout=3")
+    store = await Store.open(f"{shared_postgres}&options=-c%20application_name%3Dradiology&connect_timeout=120")
 
     def settings(connection: object) -> list[str]:
         names = ("application_name", "synchronous_commit", "lock_timeout")

@@ -59,7 +59,6 @@ async def test_a_statement_that_takes_too_long_is_ended_in_the_server(
     shared_postgres: str, is_pooled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also of what writes; not of a job, which has its own limit."""
-    monkeypatch.setattr(driver, "_OF_SERVER", 1 / 600)
 
     def slow(connection: Connection) -> None:
         connection.execute(text("SELECT pg_sleep(0.3)"))
@@ -67,9 +66,12 @@ async def test_a_statement_that_takes_too_long_is_ended_in_the_server(
     with pgbouncer(shared_postgres) as peer:
         url = peer.url if is_pooled else shared_postgres
         store = await Store.open(url, answer_seconds=60.0, job_seconds=60_000.0)
-        for ask in (store.read, store.write):
-            with pytest.raises(Unavailable, match=r"longer than database\.answer_seconds lets it: ask for less"):
-                await ask(slow)
-        await store.read_long(slow)
+        # A tenth of a second is for what takes too long alone: all else may take its time on a busy machine.
+        with monkeypatch.context() as shorter:
+            shorter.setattr(driver, "_OF_SERVER", 1 / 600)
+            for ask in (store.read, store.write):
+                with pytest.raises(Unavailable, match=r"longer than database\.answer_seconds lets it: ask for less"):
+                    await ask(slow)
+            await store.read_long(slow)
         assert await store.write(note("after")) == "after"
         await store.close()
