@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -111,7 +111,8 @@ def _main(
 def has_ended(command: Command, *, but_asks_for: int) -> bool:
     """Whether a command has ended; a signal is sent to what has not."""
     if command.is_alive:
-        command.signal(but_asks_for)
+        with suppress(ProcessLookupError):  # it has ended since
+            command.signal(but_asks_for)
     return not command.is_alive
 
 
