@@ -226,7 +226,7 @@ async def test_each_caller_waits_its_own_time(database_url: str) -> None:
     goes_on = threading.Event()
     clock = asyncio.get_running_loop().time
     # Nothing is written: a busy disk might take more than the time for an answer.
-    assert [await store.write(lambda _connection, one=number: one) for number in range(3)] == [0, 1, 2]
+    assert [await store.write(lambda _connection: "answered") for _ in range(3)] == ["answered"] * 3
 
     async def waited(unit: Callable[[Connection], object]) -> float:
         began = clock()
