@@ -308,7 +308,12 @@ async def test_a_study_is_withdrawn_and_counts_again(tmp_path: Path) -> None:
             def status() -> list[tuple[str, int]]:
                 return [(one["status"], len(one.get("series", ()))) for one in ehr.resources("ImagingStudy")]
 
+            async def waiting() -> int:
+                [main] = json.loads((await gateway("receivers", "--json", folder=tmp_path)).stdout)
+                return int(main["waiting"])
+
             await until(lambda: status() == [("available", 1)])
+            await comes_true(waiting, lambda number: number == 0)  # until then the gateway does not know of the answer
             done = await gateway("withdraw", uid, "9.9", folder=tmp_path)
             text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "MOMENT", done.stdout)
             assert (done.returncode, text) == (1, f"{uid}: withdrawn since MOMENT; 1 delivery follows, to main\n")
