@@ -20,8 +20,8 @@ import pytest
 from tests.conftest import until
 from tests.peers.process import Completed
 
-START_SECONDS = 60.0
-END_SECONDS = 60.0
+START_SECONDS = 120.0
+END_SECONDS = 120.0
 
 FORKS = multiprocessing.get_context("forkserver")
 """Makes processes by forking one in which the modules of the gateway are loaded."""
