@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from gateway.clock import now
 from gateway.records.person import Role
 from gateway.records.secret import digest_of
@@ -172,7 +173,7 @@ async def test_what_keeps_all_from_starting_is_printed_once(tmp_path: Path, shar
         ended = await gateway("run", *PROCESSES, folder=tmp_path)
     assert ended.returncode == 1
     assert ended.stderr.count("cannot listen on") == 1
-    away = configuration(f"postgresql://nobody@{HOST}:{port}/none")
+    away = configuration(f"postgresql://nobody@{HOST}:{free_port()}/none")
     (tmp_path / "gateway.yaml").write_text(away, encoding="utf-8")
     ended = await gateway("run", *PROCESSES, folder=tmp_path)
     assert ended.returncode == 1

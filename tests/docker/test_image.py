@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 from typer.testing import CliRunner
 
+from bench.ports import free_port
 from gateway.assembly import process as app
 from gateway.cli import cli
 from gateway.config.database import Database
@@ -205,7 +206,7 @@ async def test_the_probe_tells_a_gateway_that_serves_from_one_that_does_not(tmp_
         database=Database(url=f"sqlite:///{tmp_path / 'gateway.db'}"),
         hl7=Hl7(listeners=[Listener(port=0)]),
         dicom=Dicom(port=0),
-        http=Http(port=0, token="a-token"),
+        http=Http(port=free_port(), token="a-token"),  # nobody else listens there afterwards
     )
     _options, command = RUNTIME.one("HEALTHCHECK").split("CMD", 1)
     python, option, code = json.loads(command)
