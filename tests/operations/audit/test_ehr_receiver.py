@@ -134,9 +134,10 @@ async def test_an_event_that_is_refused_is_skipped_and_counted(store: Store, cap
 @sqlite
 async def test_what_says_nothing_of_the_event_lets_it_wait(store: Store, status: int) -> None:
     async with EhrSimulator() as ehr, shipped(store, ehr.url):
-        ehr.manners = Manners(fail_next=8, status=status)
+        ehr.manners = Manners(fail_next=1_000_000, status=status)
         await happen(store, 1, 7)
         away = await eventually(store, lambda one: one.reason, "the outage")
+        ehr.manners = Manners()
         assert away.away_since is not None
         assert away.reason.startswith(f"HTTP {status}")
         await eventually(store, lambda one: one.sequence == 7, "the rest")
@@ -146,20 +147,21 @@ async def test_what_says_nothing_of_the_event_lets_it_wait(store: Store, status:
 class Withheld(Anonymous):
     """A login that the token endpoint refuses at first."""
 
-    tries = 0
+    is_refused = True
 
     async def headers(self) -> Mapping[str, str]:
-        self.tries += 1
-        if self.tries <= 4:
+        if self.is_refused:
             raise NeedsPerson("no token: HTTP 400 invalid_client", place="POST http://ehr.test/token")
         return await super().headers()
 
 
 @sqlite
 async def test_without_a_login_events_wait(store: Store) -> None:
-    async with EhrSimulator() as ehr, shipped(store, ehr.url, login=Withheld()):
+    login = Withheld()
+    async with EhrSimulator() as ehr, shipped(store, ehr.url, login=login):
         await happen(store, 1, 3)
         away = await eventually(store, lambda one: one.away_since, "the outage")
+        login.is_refused = False
         assert away.reason.startswith("no token: HTTP 400 invalid_client")
         position = await eventually(store, lambda one: one.sequence == 3, "all events")
         assert position.skipped == 0
@@ -221,9 +223,11 @@ async def test_an_event_that_the_ehr_fails_at_does_not_stop_the_rest(store: Stor
 @sqlite
 async def test_an_ehr_that_fails_at_all_loses_nothing(store: Store) -> None:
     async with EhrSimulator() as ehr, shipped(store, ehr.url):
-        ehr.manners = Manners(fail_next=20 * MOST_TRIES, status=500)
+        ehr.manners = Manners(fail_next=1_000_000, status=500)
         await happen(store, 1, 9)
         await eventually(store, lambda one: one.away_since, "the outage")
+        await until(lambda: ehr.requests["POST", 500] >= 20 * MOST_TRIES, what="more failures than an event may have")
+        ehr.manners = Manners()
         position = await eventually(store, lambda one: one.sequence == 9, "the rest")
         assert position.skipped == 0
         assert studies_of(ehr.resources("AuditEvent")) == studies(1, 9)
