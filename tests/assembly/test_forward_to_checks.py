@@ -28,19 +28,19 @@ SHARE = ForwardTo(name="share", folder=Path("/share"))
 async def test_an_archive_lets_us_in_or_not() -> None:
     async with stow_archive() as archive:
         archive.token = "secret"
-        known = await reached(ForwardTo(name="vna", url=archive.url, token="secret"), 5)
-        strange = await reached(ForwardTo(name="vna", url=archive.url, token="other"), 5)
+        known = await reached(ForwardTo(name="vna", url=archive.url, token="secret"), 60)
+        strange = await reached(ForwardTo(name="vna", url=archive.url, token="other"), 60)
     assert (known.ok, known.warning) == (True, False)
     assert known.detail == f"{archive.url}/studies answers (HTTP 204 to OPTIONS)"
     assert not strange.ok
     assert "does not let us in (HTTP 401): check auth" in strange.detail
-    away = await reached(ForwardTo(name="vna", url=f"http://127.0.0.1:{free_port()}"), 5)
+    away = await reached(ForwardTo(name="vna", url=f"http://127.0.0.1:{free_port()}"), 60)
     assert (away.ok, away.warning) == (True, True), "instances wait for it"
 
 
 async def test_a_folder_is_there_or_its_disk_is_not_mounted(tmp_path: Path) -> None:
     async def found(folder: Path) -> tuple[bool, bool, str]:
-        one = await reached(ForwardTo(name="share", folder=folder), 5)
+        one = await reached(ForwardTo(name="share", folder=folder), 60)
         return one.ok, one.warning, one.detail
 
     assert await found(tmp_path) == (True, False, f"{tmp_path} can be written")

@@ -23,7 +23,7 @@ from tests.peers.qido import HeldStudy, qido_archive
 async def checked(url: str, **values: Any) -> tuple[bool, bool, str]:
     """Whether a source is all right, whether that is a warning, and the words."""
     source = StudySource(**{"name": "pacs", "kind": "dicomweb", "url": url, **values})
-    found = await asked(Config(), source, 5)
+    found = await asked(Config(), source, 60)
     assert found.what == "studies.sources pacs"
     return found.ok, found.warning, found.detail
 

@@ -63,7 +63,7 @@ def pacs(tmp_path: Path) -> Iterator[Pacs]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([program, file], stdout=log, stderr=log)
     try:
-        wait_until(lambda: accepts(http_port) and accepts(dicom_port), process, "Orthanc", 30)
+        wait_until(lambda: accepts(http_port) and accepts(dicom_port), process, "Orthanc", 120)
         ((name, password),) = users.items()
         yield Pacs(Orthanc(f"http://{name}:{password}@127.0.0.1:{http_port}", dicom_port), gateway_port)
     finally:

@@ -17,6 +17,7 @@ from tests.operations.test_resend import delivered
 @pytest.fixture(autouse=True)
 def _page_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "PAGE", 2)
+    monkeypatch.setattr(module, "WAIT_SECONDS", 120.0)
 
 
 async def test_it_is_done_and_counted(store: Store, clock: Time) -> None:

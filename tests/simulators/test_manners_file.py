@@ -220,11 +220,11 @@ async def test_the_gateway_brings_every_study_once_through_every_script(start: S
             dataset.StudyInstanceUID = f"2.25.{number}"
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number}.1"
         await send(gateway, *datasets)
-        await quiet(gateway, seconds=60)
+        await quiet(gateway)
         for number, dataset in enumerate(datasets):
             dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{number}.2"
         await send(gateway, *datasets)
-        await quiet(gateway, seconds=60)
+        await quiet(gateway)
         held = {one["identifier"][0]["value"]: one["numberOfInstances"] for one in ehr.resources("ImagingStudy")}
         assert held == {f"urn:oid:2.25.{number}": 2 for number in range(3)}
         assert len(ehr.resources("ImagingStudy")) == 3

@@ -9,17 +9,26 @@ from typing import get_args
 
 import pytest
 
+from bench.ports import free_port
 from gateway.errors import ConfigError, Unavailable
 from gateway.simulators.ris_listener import RisListener
 from gateway.simulators.ris_manners_file import SHIPPED, Action, RisRule, RisScript, load
 from gateway.wire.hl7.mllp_sender import MllpSender
 from tests.commands import Command
-from tests.conftest import until
+from tests.conftest import comes_true, until
 from tests.journey.messages import orm
 
 
-def sender_to(ris: RisListener, seconds: float = 0.3) -> MllpSender:
+def sender_to(ris: RisListener, seconds: float = 60.0) -> MllpSender:
     return MllpSender("127.0.0.1", ris.port, timeout=seconds)
+
+
+async def acknowledgement(sender: MllpSender) -> str:
+    """MSA-1; empty where none came in time."""
+    try:
+        return (await sender.send(orm(), "MSG1")).code
+    except Unavailable:
+        return ""
 
 
 async def test_a_message_is_accepted_once_however_often_it_comes() -> None:
@@ -34,16 +43,17 @@ async def test_a_message_is_accepted_once_however_often_it_comes() -> None:
 @pytest.mark.parametrize("do", ["silent", "close_before", "close_after", "other"])
 async def test_no_acknowledgement_is_an_error_and_the_end_of_the_connection(do: Action) -> None:
     async with RisListener(script=RisScript(rules=[RisRule(do=do, times=1)])) as ris:
-        sender = sender_to(ris)
+        sender = sender_to(ris, seconds=1 if do in ("silent", "other") else 60)
         with pytest.raises(Unavailable):
             await sender.send(orm(), "MSG1")
         assert ("MSG1" in ris.accepted) == (do != "close_before")
-        assert (await sender.send(orm(), "MSG1")).code == "AA", "on another connection"
+        # On another connection; a busy machine may take longer for the answer than a sender waits for silence.
+        assert await comes_true(lambda: acknowledgement(sender)) == "AA"
         await sender.close()
 
 
 async def test_a_receiver_that_ended_an_idle_connection_costs_no_message() -> None:
-    ris = RisListener()
+    ris = RisListener(free_port())
     async with ris:
         sender = sender_to(ris)
         await sender.send(orm(), "MSG1")

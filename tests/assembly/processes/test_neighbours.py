@@ -20,6 +20,12 @@ STATED = ((1, 1.0), (2, 1.0), (3, 0.0))
 KIND, OTHER = delivery_to("main"), delivery_to("other")
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who listens answers, however busy the machine is; nobody listens where a process is not there."""
+    monkeypatch.setattr(neighbours, "ANSWER_SECONDS", 120)
+
+
 def of(number: int, folder: Path, silences: Silences) -> Neighbours:
     return Neighbours(ProcessPlace(number, 3, folder=folder), lambda: silences)
 
