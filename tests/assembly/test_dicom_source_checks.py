@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,14 +20,14 @@ from tests.peers.pynetdicom_query import Behaviour, pynetdicom_archive
 from tests.peers.query_archives import KINDS, OURS, QueryArchive, made_up
 from tests.wire.dimse.test_requestor import answers, scripted
 
-TODAY = f"{datetime.now(UTC):%Y%m%d}"
-
 
 @pytest.fixture(scope="module", params=KINDS)
 def archive(request: pytest.FixtureRequest) -> Iterator[QueryArchive]:
-    """With two studies of today."""
+    """With two studies of today, and two of tomorrow, should a day end meanwhile."""
+    days = [f"{datetime.now(UTC) + timedelta(days=number // 2):%Y%m%d}" for number in range(4)]
     with KINDS[request.param]() as made:
-        asyncio.run(made.take([*made_up(1, date=TODAY, instances=1), *made_up(2, date=TODAY, instances=1)]))
+        studies = [one for number, day in enumerate(days, 1) for one in made_up(number, date=day, instances=1)]
+        asyncio.run(made.take(studies))
         yield made
 
 
@@ -35,7 +35,7 @@ async def check(archive: QueryArchive, *, scanners: tuple[str, ...] = (), **keys
     """`scanners`: the calling AE titles that are served alone."""
     section = {"name": "pacs", "kind": "dicom", "ae_title": archive.title, "port": archive.port, **keys}
     config = Config(dicom=Dicom(ae_title=OURS, allowed_calling_aes=list(scanners)))
-    return await asked(config, StudySource.model_validate(section), 5.0)
+    return await asked(config, StudySource.model_validate(section), 60.0)
 
 
 async def test_an_archive_shows_its_studies_of_today(archive: QueryArchive) -> None:
