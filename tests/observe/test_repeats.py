@@ -118,9 +118,12 @@ def test_what_is_one_cause(
 async def test_the_number_is_written_when_the_time_is_over_though_nothing_else_is_logged(
     handler: Made, written: io.StringIO, log: logging.Logger
 ) -> None:
-    handler(seconds=0.05)
+    clock = Clock()
+    handler(seconds=0.05, clock=clock)
     for _ in range(3):
         log.warning("away")
+    assert written.getvalue() == "away -\n"
+    clock.now = 0.05
     await until(lambda: written.getvalue() == "away -\naway 2\n", what="the line with the number")
 
 
