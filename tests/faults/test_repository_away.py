@@ -20,6 +20,7 @@ from typing import Any
 
 import aiohttp
 
+from bench.ports import free_port
 from gateway.simulators import ris
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.conftest import until
@@ -110,9 +111,7 @@ async def loaded(gateway: WholeGateway) -> AsyncIterator[Load]:
 
 async def test_orders_are_taken_and_every_event_arrives_afterwards(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    issued, receiver = authority.issue("siem"), SyslogReceiver()
-    async with tls_receiver(issued, receiver=receiver):
-        port = receiver.port
+    issued, receiver, port = authority.issue("siem"), SyslogReceiver(), free_port()
     repository = {"name": "siem", "host": "localhost", "port": port, "tls": {"ca": str(authority.certificate)}}
     settings = {"audit": {"repositories": [repository]}}
     async with running(tmp_path / "gateway", f"sqlite:///{tmp_path}/gateway.db", settings) as gateway:
