@@ -53,7 +53,7 @@ def _settings(url: str, way: Way) -> dict[str, Any]:
 async def _delivered(store: Store) -> None:
     """Wait until no delivery waits: as long as a lease lasts, and for what comes after it."""
     waiting = select(table.c.id).where(_WAITS, ~_IS_LATER_LOOK).limit(1)
-    async with asyncio.timeout(180):
+    async with asyncio.timeout(PATIENT_SECONDS):
         while await store.read(lambda connection: connection.execute(waiting).first()):
             await asyncio.sleep(0.1)
 
@@ -61,7 +61,7 @@ async def _delivered(store: Store) -> None:
 async def _looked_at_later(store: Store) -> None:
     """Let what is due later be due now, until nothing is."""
     waiting = select(table.c.id).where(_WAITS).limit(1)
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENT_SECONDS):
         while await store.read(lambda connection: connection.execute(waiting).first()):
             due = update(table).where(_IS_LATER_LOOK, table.c.state == "pending").values(due_at=now())
             await store.write(lambda connection, due=due: connection.execute(due))  # type: ignore[misc]
@@ -71,7 +71,7 @@ async def _looked_at_later(store: Store) -> None:
 async def _gave_up(gateway: WholeGateway) -> None:
     """Wait until a gateway has left each delivery to whoever has it."""
     counted = re.compile(r'gateway_outbox_tries_total{kind="ehr:main",outcome="lost"} (\d+)')
-    async with asyncio.timeout(120), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(PATIENT_SECONDS), aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"http://127.0.0.1:{gateway.http}/metrics") as answer:
                 found = counted.search(await answer.text())
@@ -138,7 +138,7 @@ async def test_the_ehr_ends_with_the_latest_version(
         async with running(tmp_path / "frozen", shared_postgres, settings, pause.environment) as frozen:
             for uid in UIDS:
                 await deliver(store, uid, "second", now())
-            await until(lambda: len(proxy.held) == STUDIES, seconds=60, what="the pause of each delivery")
+            await until(lambda: len(proxy.held) == STUDIES, seconds=PATIENT_SECONDS, what="the pause of each delivery")
             pause.begin(frozen)
             other.resume()
             await _delivered(store)
@@ -147,7 +147,9 @@ async def test_the_ehr_ends_with_the_latest_version(
             await _delivered(store)
             pause.end(frozen)
             proxy.let_go.set()
-            await until(lambda: len(proxy.passed) == STUDIES, seconds=60, what="the requests that were under way")
+            await until(
+                lambda: len(proxy.passed) == STUDIES, seconds=PATIENT_SECONDS, what="the requests that were under way"
+            )
             await _gave_up(frozen)
             came_late = await fhir_server.resources("ImagingStudy")
         await _looked_at_later(store)

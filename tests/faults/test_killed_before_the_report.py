@@ -26,7 +26,7 @@ REQUESTS: Final = 10
 
 
 def settings(spool: Path, archive: int, modality: int) -> dict[str, Any]:
-    shared = {"timeout_seconds": 2, "retry": {"first_seconds": 0.2, "max_seconds": 0.5}}
+    shared = {"timeout_seconds": 60, "retry": {"first_seconds": 0.2, "max_seconds": 0.5}}
     destinations = [
         {"name": "pacs", "ae_title": "ARCHIVE", "port": archive, "store": True, **shared},
         {"name": "ct1", "ae_title": "CT1", "port": modality, "commitment_reports": True, **shared},
@@ -51,7 +51,7 @@ async def test_each_request_is_reported_once(database_url: str, tmp_path: Path) 
                 for one in range(number)
             ]
             sent = await client.store(
-                "127.0.0.1", gateways[0].dicom, instances(5), called_ae="GATEWAY", calling_ae="CT1", timeout=20
+                "127.0.0.1", gateways[0].dicom, instances(5), called_ae="GATEWAY", calling_ae="CT1", timeout=120
             )
             assert {status for _, status in sent} == {0}
             for turn in range(ROUNDS):

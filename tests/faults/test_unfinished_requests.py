@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 HEADS = int(os.environ.get("FAULTS_HEADS", "1100"))
 ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "30"))
 FILES = 1024
-SECONDS = 10.0
+SECONDS = 60.0
 """For each order, query and image, with the making of its connection."""
 AGAIN_SECONDS = 10.0
 """After which a connection that was closed is opened anew."""
