@@ -130,7 +130,7 @@ async def test_passing_failures_are_retried(start: Start) -> None:
 
 @sqlite
 async def test_refusal_is_parked_with_its_outcome_and_replayed(start: Start) -> None:
-    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, studies=UNHURRIED) as gateway:
         ehr.manners = Manners(fail_next=1, status=422)
         await examine(gateway, seed=14, count=2)
         await quiet(gateway)

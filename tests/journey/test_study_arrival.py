@@ -35,7 +35,7 @@ from gateway.wire.dimse.header import read_header
 from gateway.wire.hl7.mllp_client import MllpClient
 from tests.conftest import comes_true
 from tests.journey.messages import apart, orm
-from tests.journey.running import Start, config_of, quiet, sqlite
+from tests.journey.running import UNHURRIED, Start, config_of, quiet, sqlite
 from tests.peers.dcmtk import findscu, storescu
 from tests.pixels.samples import saved
 from tests.wire.dimse.raw_peer import associated, pdu, pdv, store_rq
@@ -227,7 +227,7 @@ async def test_a_study_is_replayed_with_todays_mapping(start: Start, tmp_path: P
 
 
 async def test_instances_of_two_patients_are_parked_until_they_are_corrected(start: Start) -> None:
-    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, studies=UNHURRIED) as gateway:
         first, second = sample(), sample()
         second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = UID(f"{first.SOPInstanceUID}.2")
         second.PatientID, second.AccessionNumber = "SOMEONE-ELSE", "ACC9"

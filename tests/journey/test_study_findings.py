@@ -23,7 +23,7 @@ from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing, studies
 from gateway.store.schema import studies as rows
 from gateway.wire.dimse import Caller, StoreRequest, client
-from tests.journey.running import Start, config_of, quiet, sqlite
+from tests.journey.running import UNHURRIED, Start, config_of, quiet, sqlite
 from tests.journey.test_odd_inputs import encoded
 from tests.mapping.maximal import code, item
 from tests.mapping.test_frames import group, multi_frame
@@ -89,7 +89,7 @@ async def test_what_cannot_be_said_is_kept_with_the_study(start: Start, caplog: 
         "ProcedureCodeSequence": [code("CTX", "99RIS", "CT head", CodingSchemeUID="99RIS")],
         "Modality": "C  T", "StudyDescription": "\x01\x02",
     }  # fmt: skip
-    async with EhrSimulator() as ehr, start(ehr.url) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, studies=UNHURRIED) as gateway:
         with caplog.at_level(logging.WARNING, "gateway.journey.study_settling"):
             await send(gateway, image(number="1", **odd), image(number="2", **odd))
         [resource] = ehr.resources("ImagingStudy")
