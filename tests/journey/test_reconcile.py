@@ -351,15 +351,22 @@ async def test_an_archive_that_is_off_is_a_clear_error_and_nothing_is_repaired(
 
 
 @sqlite
-async def test_one_process_compares(store: Store, database_url: str, fhir_server: FhirServer) -> None:
-    config = config_of(database_url, ehrs=ehr(fhir_server))
-    async with reconciliation(config, store, load_mappings(config), now, SPAN) as first:
-        run = first.run(Report(SPAN))
-        begun = asyncio.ensure_future(anext(run, None))
-        await comes_true(partial(store.read, reconciliations.last))
-        with pytest.raises(Conflict):
-            await compared(config, store)
-        await begun
+async def test_one_process_compares(store: Store, database_url: str) -> None:
+    goes_on = asyncio.Event()
+
+    async def waits(_request: web.Request) -> web.Response:
+        await goes_on.wait()
+        return page()
+
+    async with server_of(waits) as url:
+        config = config_of(database_url, ehrs=[Ehr(name=EHR, url=url, timeout_seconds=120)])
+        async with reconciliation(config, store, load_mappings(config), now, SPAN) as first:
+            begun = asyncio.ensure_future(anext(first.run(Report(SPAN)), None))
+            await comes_true(partial(store.read, reconciliations.last))
+            with pytest.raises(Conflict):
+                await compared(config, store)
+            goes_on.set()
+            assert await begun is None
 
 
 @sqlite
