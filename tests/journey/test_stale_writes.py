@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -171,12 +171,10 @@ async def test_a_first_write_that_comes_late_is_mended(store: Store, fhir_server
         config = config_for(proxy.url, way, 0.5)
         await deliver(store, "1.2.1", "first", clock.now)
         async with node(store, config, clock):
-            await until(lambda: proxy.held)
-            await comes_true(lambda: store.read(lambda connection: connection.execute(_TRIED).first()))
-            clock.pass_seconds(1)
-            await nothing_waits(store, clock.now)
+            await tried_again(store, clock, lambda waiting: proxy.held)
+            await tried_again(store, clock, lambda waiting: not waiting)
             await deliver(store, "1.2.1", "second", clock.now)
-            await nothing_waits(store, clock.now)
+            await tried_again(store, clock, lambda waiting: not waiting)
             before = await fhir_server.resources("ImagingStudy")
             proxy.let_go.set()
             await until(lambda: proxy.passed, what="the late write")
@@ -189,4 +187,19 @@ async def test_a_first_write_that_comes_late_is_mended(store: Store, fhir_server
     assert len(await fhir_server.resources("ImagingStudy")) == 1
 
 
-_TRIED: Final = select(table.c.id).where(table.c.state == "pending", table.c.attempts == 1)
+_DELIVERIES: Final = select(table.c.state, table.c.due_at).where(
+    table.c.kind == str(delivery_to("main")), table.c.state.in_(["pending", "leased"])
+)
+
+
+async def tried_again(store: Store, clock: Time, condition: Callable[[Sequence[Any]], object]) -> None:
+    """Wait until a condition holds of the deliveries that wait or are under way; the clock goes on to the next try when
+    none is under way. The one request that is held meets its time limit, and on a busy machine others may."""
+
+    async def waiting() -> Sequence[Any]:
+        found = await store.read(lambda connection: connection.execute(_DELIVERIES).all())
+        if found and not condition(found) and all(one.state == "pending" for one in found):
+            clock.now = max(clock.now, min(one.due_at for one in found))
+        return found
+
+    await comes_true(waiting, condition)
