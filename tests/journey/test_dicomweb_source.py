@@ -50,7 +50,7 @@ async def listed(
     wanted: dict[int, str] | None = None,
 ) -> tuple[list[ListedStudy], Watermark, int]:
     """What a poll lists, the watermark after it, and how many answers were dropped."""
-    async with WebReader(archive.url, Connect(5)) as server:
+    async with WebReader(archive.url, Connect(60)) as server:
         windows = DayWindows(since, window, again)
         source = DicomWebSource("pacs", DicomWebReader(server), windows, StudyFilter(wanted or {}), page, UTC)
         studies, dropped, last = list[ListedStudy](), 0, watermark or Watermark()
@@ -241,7 +241,7 @@ async def test_metadata_of_many_instances_comes_in_pieces_also_as_xml() -> None:
     )
     other = json([instance_of(HeldStudy("1.2.99", "20260320"), 1)])
     answers = {"1.2.5": lambda: xml, "1.2.6": lambda: web.Response(status=404), "1.2.7": lambda: other}
-    async with qido_archive(held=[study], metadata=answers) as archive, WebReader(archive.url, Connect(5)) as server:
+    async with qido_archive(held=[study], metadata=answers) as archive, WebReader(archive.url, Connect(60)) as server:
         source = DicomWebSource("pacs", DicomWebReader(server), DayWindows(None, 1), StudyFilter({}), 10, UTC)
 
         async def read(uid: str) -> list[int]:
@@ -262,7 +262,7 @@ async def test_an_archive_without_metadata_is_searched_for_instances(status: int
     study = HeldStudy("1.2.3", "20260320", instances=40)
     metadata = dict.fromkeys(("1.2.3", "1.2.4"), lambda: web.Response(status=status))
     archive_of = partial(qido_archive, held=[study], metadata=metadata, most=15)
-    async with archive_of() as archive, WebReader(archive.url, Connect(5)) as server:
+    async with archive_of() as archive, WebReader(archive.url, Connect(60)) as server:
         source = DicomWebSource("pacs", DicomWebReader(server), DayWindows(None, 1), StudyFilter({}), 10, UTC)
 
         async def read(uid: str) -> list[Incoming]:

@@ -135,7 +135,7 @@ async def test_studies_that_are_deleted_while_all_are_listed_hide_no_others(tmp_
         for number in range(9):
             await orthanc.upload(*written(tmp_path, number, instances=1))
         found, mark = list[str](), Watermark()
-        async with WebReader(orthanc.url, Connect(10)) as server:
+        async with WebReader(orthanc.url, Connect(60)) as server:
             for deleted in (0, 1, None):
                 source = OrthancSource("orthanc", OrthancReader(server), None, StudyFilter({}), 3)
                 async for page in source.list_studies(mark, 0):

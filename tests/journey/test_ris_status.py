@@ -50,7 +50,7 @@ def to(*destinations: Destination) -> dict[str, Any]:
     return {"hl7": Hl7(listeners=[Listener(port=0, conformance="off")], destinations=list(destinations))}
 
 
-def to_one(name: str, receiver: RisListener, *, seconds: float = 5.0, **given: Any) -> Destination:
+def to_one(name: str, receiver: RisListener, *, seconds: float = 60.0, **given: Any) -> Destination:
     retry = DestinationRetry(first_seconds=0.05, max_seconds=0.1)
     return Destination(name=name, port=receiver.port, timeout_seconds=seconds, retry=retry, **given)
 

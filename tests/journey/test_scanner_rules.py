@@ -27,8 +27,12 @@ def overlay(folder: Path, rows: str) -> MappingsSection:
     return MappingsSection(overlay=folder)
 
 
+TODAY = datetime.now(UTC)
+"""When the orders were made: the tests may begin before midnight and end after."""
+
+
 def order(number: int, *, station: str = "", day: int = 0, **fields: str) -> bytes:
-    start = f"{datetime.now(UTC) + timedelta(days=day):%Y%m%d}120000"
+    start = f"{TODAY + timedelta(days=day):%Y%m%d}120000"
     raw = orm(
         control_id=f"M{number}", patient=f"PAT{number}^^^HOSP", placer=f"P{number}", filler=f"F{number}",
         accession=f"ACC{number}", procedure=f"RP{number}", step=f"S{number}", study_uid=f"1.2.{number}",
@@ -74,7 +78,7 @@ MR*: {modalities: [MR]}
         assert await told(port, "MR7") == {"ACC3"}
         # What the query says itself holds.
         assert await told(port, "CT1", f"{STEP}ScheduledStationAETitle=CT2") == {"ACC2", "ACC5"}
-        day = f"{datetime.now(UTC) + timedelta(days=10):%Y%m%d}"
+        day = f"{TODAY + timedelta(days=10):%Y%m%d}"
         assert await told(port, "CT1", f"{STEP}ScheduledProcedureStepStartDate={day}") == {"ACC4"}
         assert await told(port, "MR7", f"{STEP}Modality=CT") == {"ACC1", "ACC2", "ACC4", "ACC5"}
 

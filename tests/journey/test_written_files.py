@@ -69,7 +69,7 @@ async def test_nothing_is_written_outside_of_the_folders_of_the_configuration(tm
             await client.store(
                 "127.0.0.1", int(ports[2]), [large], called_ae="GATEWAY", calling_ae="SCANNER", timeout=60
             )
-            await until(lambda: ehr.resources("ImagingStudy"), seconds=60, what="the study at the EHR")
+            await until(lambda: ehr.resources("ImagingStudy"), what="the study at the EHR")
         finally:
             # To the gateway itself: strace may be waiting for it, and passes nothing on.
             for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
