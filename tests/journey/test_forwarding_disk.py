@@ -64,3 +64,4 @@ async def test_what_a_killed_gateway_left_goes_without_another_start(
         os.utime(left, (0, 0))
         await until(lambda: not left.exists(), what="the removal of the folder")
         running.cancel()
+        await asyncio.wait([running])
