@@ -25,7 +25,7 @@ from gateway.store import source_watermarks
 from gateway.store.schema import instances, series, studies
 from gateway.wire.dimse import client
 from tests.conftest import comes_true, until
-from tests.journey.running import Start, sqlite
+from tests.journey.running import UNHURRIED, Start, sqlite
 from tests.peers.dcmqrscp import dcmqrscp
 from tests.peers.query_archives import HOST, KINDS, OURS, QueryArchive, made_up, uid_of
 from tests.wire.dimse.raw_peer import USER_ABORT, RawPeer
@@ -58,8 +58,8 @@ def source(archive: QueryArchive, **keys: Any) -> dict[str, Any]:
     return {**asked, "every_seconds": 0.2, "timeout_seconds": 60, "retry": {"first_seconds": 0.1}, **keys}
 
 
-def sections(*sources: dict[str, Any], port: int = 0) -> dict[str, Any]:
-    made = Studies.model_validate({"quiet_seconds": 0.3, "sources": list(sources)})
+def sections(*sources: dict[str, Any], port: int = 0, quiet_seconds: float = 0.3) -> dict[str, Any]:
+    made = Studies.model_validate({"quiet_seconds": quiet_seconds, "sources": list(sources)})
     return {"studies": made, "dicom": Dicom(port=port, ae_title=OURS)}
 
 
@@ -167,7 +167,8 @@ async def test_an_instance_of_each_series_is_retrieved(start: Start, archive: Qu
 async def test_a_study_that_is_found_reaches_the_ehr_once(start: Start, archive: QueryArchive) -> None:
     await archive.take(made_up(3_500, date="20220101", series=2, instances=3))
     asked = source(archive, since=date(2022, 1, 1), window_days=100, filters={"PatientID": "P3500"})
-    async with EhrSimulator() as ehr, start(ehr.url, **sections(asked)) as gateway:
+    unhurried = sections(asked, quiet_seconds=UNHURRIED.quiet_seconds)
+    async with EhrSimulator() as ehr, start(ehr.url, **unhurried) as gateway:
         await until(lambda: ehr.resources("ImagingStudy"))
         await until_polled(gateway)
         (study,) = ehr.resources("ImagingStudy")
@@ -236,4 +237,5 @@ async def test_an_archive_that_is_off_is_asked_when_it_is_back(start: Start) -> 
         with dcmqrscp(port=port):
             await QueryArchive("QRSCP", port).take(study_of(4_000))
             assert len(await until_kept(gateway, 1)) == 1
-        assert (await polled(gateway)).error == ""
+            # A poll that goes well ends after the studies that it lists are wanted.
+            await comes_true(partial(polled, gateway), lambda one: one.error == "")

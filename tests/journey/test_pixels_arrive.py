@@ -217,7 +217,10 @@ async def test_instances_are_refused_before_the_quota_is_passed_and_taken_when_t
         assert sum(one.stat().st_size for one in files(tmp_path)) <= size
         first, _ = await kept(gateway, datasets[0].StudyInstanceUID)
         await gateway.store.write(lambda connection: pixel_files.mark_removed(connection, [first.id], 1))
-        await until(lambda: len(files(tmp_path)) == 1, what="room in the spool")
+        await until(lambda: len(files(tmp_path)) == 1, what="the removal of the file")
+        counted = partial(metrics.REGISTRY.get_sample_value, "gateway_spool_bytes")
+        [left] = files(tmp_path)
+        await until(lambda: counted() == left.stat().st_size, what="its room")
         assert await send(gateway, datasets[2]) == [0]
 
 

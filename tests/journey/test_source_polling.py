@@ -81,10 +81,11 @@ async def test_of_two_gateways_one_polls_at_a_time(start: Start) -> None:
 
 @sqlite
 async def test_a_source_that_fails_is_asked_again_and_shown_meanwhile(start: Start) -> None:
-    broken = [web.Response(status=500), web.Response(status=401), web.Response(text="<html>")]
-    async with qido_archive(held=[held(1)], next_answers=broken) as archive, start(**pacs(archive)) as gateway:
+    first = [web.Response(status=500) for _ in range(1_000)]
+    async with qido_archive(held=[held(1)], next_answers=first) as archive, start(**pacs(archive)) as gateway:
         failed = await comes_true(partial(state, gateway, "pacs"), lambda one: one.failed_at)
         assert "HTTP 500" in failed.error
+        archive.next_answers[:] = [web.Response(status=401), web.Response(text="<html>")]
         await holds(gateway, 1, 2)
         found = await comes_true(partial(state, gateway, "pacs"), lambda one: one.polled_at)
         assert (found.failed_at, found.error) == (None, "")
