@@ -10,7 +10,9 @@ from typing import Final
 
 _LOWEST_EPHEMERAL: Final = 32_768
 """Linux, net.ipv4.ip_local_port_range; other systems begin higher."""
-_PORTS: Final = range(10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), _LOWEST_EPHEMERAL, 8)
+_WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_WORKERS: Final = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_PORTS: Final = range(10_000 + _WORKER, _LOWEST_EPHEMERAL, _WORKERS)
 """Those of this process: workers beside each other have others."""
 _UNUSED: Final = iter(random.SystemRandom().sample(_PORTS, len(_PORTS)))
 
