@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from gateway.store import Store
-from tests import batches, compiled_pages, compiled_statements, made_tables
+from tests import batches, busy_machine, compiled_pages, compiled_statements, made_tables
 from tests.blocking import watch
 from tests.peers import PLUGINS
 from tests.peers.pgbouncer import pgbouncer
@@ -34,6 +34,7 @@ pytest_plugins = [
 compiled_statements.share()
 compiled_pages.load()
 batches.take_size()
+busy_machine.be_patient()
 gc.set_threshold(50_000)
 
 
