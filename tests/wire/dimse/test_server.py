@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -35,6 +36,7 @@ from gateway.wire.dimse import Caller, DimseFailure, FindRequest, StoreRequest, 
 from gateway.wire.dimse.header import read_header, split_header
 from gateway.wire.dimse.identifier import Identifier
 from tests.peers.pynetdicom_scu import exchange
+from tests.wire.dimse import raw_peer
 from tests.wire.dimse.peers import (
     CT,
     ECHO,
@@ -206,19 +208,27 @@ async def test_cancel_stops_the_generator_and_is_answered_fe00() -> None:
 
 
 async def test_cancel_reaches_a_generator_that_never_waits() -> None:
-    produced = 0
+    """Nor ends. A peer in this loop is not slower than the server on a busy machine, as another process may be."""
+    produced = itertools.count()
 
     async def find(request: FindRequest) -> AsyncIterator[Dataset]:
-        nonlocal produced
-        for produced in range(1_000_000):
-            yield match(produced)
+        for number in produced:
+            yield match(number)
 
     async with serving(find=find) as server:
         command = ("findscu", "-v", "-W", "--cancel", "3", "-aec", "GATEWAY", HOST, str(server.port))
         code, output = await tool(*command, "-k", "PatientID")
+        async with raw_peer.associated(server.port) as peer:
+            peer.send(raw_peer.find_rq(5))
+            assert await peer.status() == (5, 0xFF00)
+            before = next(produced)
+            peer.send(raw_peer.cancel_rq(5))
+            while (status := await peer.status()) == (5, 0xFF00):
+                pass
     assert code == 0, output
     assert "Received Final Find Response (Cancel" in output
-    assert produced < 5000
+    assert status == (5, 0xFE00)
+    assert next(produced) - before < 5000
 
 
 async def test_a_peer_that_vanishes_closes_the_generator() -> None:
