@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from tests.browser.busy import BusyGateway, fill, gateway_in
 from tests.browser.staffed import staffed_in
@@ -20,6 +20,9 @@ from tests.faults.small_disk import small_disk
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 OpenPage = Callable[..., Awaitable[Page]]
+
+expect.set_options(timeout=60_000)
+"""A busy machine takes its time for a page."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

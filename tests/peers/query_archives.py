@@ -24,9 +24,9 @@ class QueryArchive:
     title: str
     port: int
 
-    def peer(self, seconds: float = 10.0) -> RequestedPeer:
+    def peer(self) -> RequestedPeer:
         """The archive as the gateway calls it."""
-        return RequestedPeer(HOST, self.port, self.title, OURS, Timeouts.of(seconds))
+        return RequestedPeer(HOST, self.port, self.title, OURS, Timeouts.of(120.0))
 
     async def take(self, datasets: list[Dataset]) -> None:
         """Store these."""

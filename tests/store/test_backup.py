@@ -18,6 +18,7 @@ from gateway.errors import ConfigError, Unavailable
 from gateway.store import migrations
 from gateway.store.backup import back_up
 from gateway.wire.hl7.mllp_client import MllpClient
+from tests.conftest import until
 from tests.journey.messages import orm
 from tests.journey.running import config_of
 
@@ -52,8 +53,7 @@ async def test_a_backup_ends_while_orders_come_and_serves_as_the_database(databa
                 taken.append(f"A{len(taken)}")
 
         sending = asyncio.create_task(orders())
-        while len(taken) < 30:
-            await asyncio.sleep(0)
+        await until(lambda: len(taken) >= 30 or sending.done(), what="orders")
         before = set(taken)
         await asyncio.to_thread(back_up, database, copy)
         going_on.set()

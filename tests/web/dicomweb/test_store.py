@@ -252,7 +252,7 @@ async def test_the_same_instance_by_c_store_and_in_another_transfer_syntax_is_no
     explicit = file_of(dataset)
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     sent = await dimse.store(
-        "127.0.0.1", gateway.dicom_port, [dataset], called_ae="GATEWAY", calling_ae="CT1", timeout=20
+        "127.0.0.1", gateway.dicom_port, [dataset], called_ae="GATEWAY", calling_ae="CT1", timeout=120
     )
     assert sent == [("2.25.99.1.1", 0)]
     for content in (explicit, file_of(dataset)):

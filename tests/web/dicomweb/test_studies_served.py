@@ -25,6 +25,7 @@ from gateway.records.rejection import KEY_OBJECT_SELECTION
 from gateway.store import served_instances
 from gateway.store.schema import audit, instances, pixel_files
 from gateway.wire.dicomweb import multipart, native_xml
+from tests.conftest import comes_true
 from tests.journey.running import Start
 from tests.journey.test_exclusions import change
 from tests.journey.test_image_forwarding import forwarding, send
@@ -223,9 +224,11 @@ async def test_studies_are_for_who_may_look_at_the_console(start: Start, tmp_pat
                 shown: dict[str, Any] = {"Authorization": authorization} if authorization else {}
                 assert (await client.ask("GET", path, **shown)).status == status, (path, authorization)
         kinds = ("query", "instances accessed", "instances transferred")
-        rows: list[str] = []
-        while len(rows) < len(kinds) * 2:
-            rows = [row for row in await events(gateway) if '"ohif"' in row and '"P1"' in row and f'"{ROOT}.1"' in row]
+
+        async def of_viewer() -> list[str]:
+            return [row for row in await events(gateway) if '"ohif"' in row and '"P1"' in row and f'"{ROOT}.1"' in row]
+
+        rows = await comes_true(of_viewer, lambda rows: len(rows) >= len(kinds) * 2)
         assert [sum(f'"kind":"{kind}"' in row for row in rows) for kind in kinds] == [2, 2, 2]
 
 

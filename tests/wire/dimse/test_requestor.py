@@ -220,7 +220,7 @@ async def test_a_large_file_is_streamed(tmp_path: Path) -> None:
 
 async def test_storescp_of_dcmtk(tmp_path: Path) -> None:
     with storescp(tmp_path) as port:
-        to: dict[str, Any] = {"called_ae": "STORESCP", "calling_ae": "GATEWAY", "timeout": 10.0}
+        to: dict[str, Any] = {"called_ae": "STORESCP", "calling_ae": "GATEWAY", "timeout": 120.0}
         await client.echo(HOST, port, **to)
         assert await client.store(HOST, port, [instance()] * 3, **to) == [("1.2.3.4", 0)] * 3
         await until(lambda: any(tmp_path.iterdir()))
@@ -237,7 +237,7 @@ async def test_wlmscpfs_of_dcmtk(tmp_path: Path) -> None:
 
 
 async def test_orthanc(orthanc: Orthanc) -> None:
-    to: dict[str, Any] = {"called_ae": orthanc.ae_title, "calling_ae": "GATEWAY", "timeout": 10.0}
+    to: dict[str, Any] = {"called_ae": orthanc.ae_title, "calling_ae": "GATEWAY", "timeout": 120.0}
     await client.echo(HOST, orthanc.dicom_port, **to)
     sent = instance()
     sent.StudyInstanceUID, sent.SeriesInstanceUID, sent.PatientID = "1.2.3", "1.2.3.1", "P1"
@@ -277,7 +277,7 @@ async def test_tls_with_a_certificate_of_ours(tmp_path: Path) -> None:
     async with serving() as server:
         port = await server.start(HOST, 0, server_side)
         for context, is_served in ((shown, True), (withheld, False), (stranger, False)):
-            peer = RequestedPeer(HOST, port, "GATEWAY", "CT1", Timeouts.of(5), context)
+            peer = RequestedPeer(HOST, port, "GATEWAY", "CT1", Timeouts.of(120), context)
             if is_served:
                 assert (await echo(peer)).status == 0
             else:

@@ -154,7 +154,7 @@ def answering(*answers: tuple[int, Dataset | None]) -> Iterator[RequestedPeer]:
     handlers: list[Any] = [(evt.EVT_C_FIND, respond), (evt.EVT_C_MOVE, moved)]
     server = entity.start_server((HOST, 0), block=False, evt_handlers=handlers)
     try:
-        yield RequestedPeer(HOST, server.socket.getsockname()[1], "ANY", OURS, Timeouts.of(10))
+        yield RequestedPeer(HOST, server.socket.getsockname()[1], "ANY", OURS, Timeouts.of(120))
     finally:
         server.shutdown()
 
@@ -187,7 +187,7 @@ async def test_each_failed_status_comes_to_an_error(status: int, kind: type[Gate
 
 async def test_an_archive_without_the_model_is_named() -> None:
     async with serving(store=accept) as server:
-        peer = RequestedPeer(HOST, server.port, "ANY", OURS, Timeouts.of(10))
+        peer = RequestedPeer(HOST, server.port, "ANY", OURS, Timeouts.of(120))
         async with associated(peer, proposals("1.2.840.10008.1.1", FIND)) as association:
             with pytest.raises(UnsupportedType):
                 await find(association, "STUDY", STUDY, most=10)

@@ -40,7 +40,7 @@ CT, J2K, DEFLATED, BIG = (
 
 
 def requestor(port: int, called_ae: str = "ANY", **options: Any) -> StorageRequestor:
-    return StorageRequestor(RequestedPeer(HOST, port, called_ae, "GATEWAY", Timeouts.of(10)), **options)
+    return StorageRequestor(RequestedPeer(HOST, port, called_ae, "GATEWAY", Timeouts.of(120)), **options)
 
 
 def data_set_of(path: Path) -> bytes:

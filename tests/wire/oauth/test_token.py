@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 from joserfc import jwk
 
+from bench.ports import free_port
 from gateway.errors import ConfigError, NeedsPerson, Unavailable
 from gateway.simulators.ehr import EhrSimulator
 from gateway.wire.fhir import FhirClient, Refused
@@ -233,8 +234,8 @@ async def test_an_error_carries_its_fate(
     assert len(world.ehr.forms) == 1
 
 
-async def test_a_token_endpoint_that_is_away_may_come_back(world: World, unused_tcp_port: int) -> None:
-    authorization = world.authorization(token_url=f"http://127.0.0.1:{unused_tcp_port}/token")
+async def test_a_token_endpoint_that_is_away_may_come_back(world: World) -> None:
+    authorization = world.authorization(token_url=f"http://127.0.0.1:{free_port()}/token")
     with pytest.raises(Unavailable, match="no answer"):
         await authorization.headers()
 
