@@ -213,7 +213,7 @@ async def says_full(gateway: WholeGateway, senders: Senders, episodes: Episodes)
     whatever leaves it."""
     before = senders.full
     url = f"http://127.0.0.1:{gateway.http}/api/state"
-    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(PATIENT_SECONDS):
         while True:
             async with session.get(url) as answer:
                 parts = (await answer.json())["parts"]

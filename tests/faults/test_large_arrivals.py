@@ -79,9 +79,8 @@ async def test_an_object_of_gigabytes_is_never_in_memory(tmp_path: Path) -> None
                 await peer.writer.drain()
             peer.send(raw.pdu(0x04, raw.pdv(5, 2, b"")))
             async with asyncio.timeout(120):
-                while not (answer := await peer.reader.read(1024)):
-                    pass
-        assert answer[0] == 0x04
+                answer = await peer.reader.read(1024)
+        assert answer[:1] == b"\x04"
         seconds, peak = time.monotonic() - begun, memory(gateway.process.pid)[1]
         [(file, size, sha256)] = rows(tmp_path)
         assert (size, sha256) == ((tmp_path / "spool" / file).stat().st_size, digest.digest())
