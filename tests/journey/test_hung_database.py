@@ -173,7 +173,7 @@ async def test_a_stop_ends_while_the_database_hangs(postgres_server: str, shared
     }  # fmt: skip
     (tmp_path / "gateway.yaml").write_text(json.dumps(settings), encoding="utf-8")
     async with commands.served(tmp_path) as process, MllpClient("127.0.0.1", port) as ris:
-        assert b"MSA|AA|" in await ris.send(orm())
+        await comes_true(partial(ris.send, orm()), lambda answer: b"MSA|AA|" in answer)
         with frozen(postgres_server):
             assert b"MSA|AR|" in await ris.send(orm(control_id="2"))
             process.signal(signal.SIGTERM)

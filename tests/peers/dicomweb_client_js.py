@@ -25,7 +25,7 @@ async def _told(program: str, *arguments: Path | str) -> dict[str, Any]:
     node = found("node", "apt-get install -y nodejs npm  (version 20.19 or later), then make peers")
     if not (_FOLDER / "node_modules").is_dir():
         missing("dicomweb-client", "make peers")
-    done = await run(node, _FOLDER / program, *arguments, timeout=60)
+    done = await run(node, _FOLDER / program, *arguments, timeout=120)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told

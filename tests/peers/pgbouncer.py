@@ -43,7 +43,7 @@ class PgBouncer:
         program = found("pgbouncer", DEBIAN)
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen([program, self._ini], stdout=log, stderr=log, user=self._owner)
-        wait_until(self._accepts, self._process, "PgBouncer", 60)
+        wait_until(self._accepts, self._process, "PgBouncer", 120)
 
     def kill(self) -> None:
         """With all its connections."""

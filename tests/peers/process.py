@@ -84,7 +84,7 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], what
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask to end, and kill what does not within ten seconds."""
+    """Ask to end, and kill what does not within a minute."""
     process.terminate()
     try:
         process.wait(60)
