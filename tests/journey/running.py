@@ -23,8 +23,10 @@ from gateway.config.receiver import Retry
 from gateway.config.site import Site
 from gateway.config.studies import Studies
 from gateway.config.tree import Config
-from gateway.records.work import Activity, WorkKind, WorkState
+from gateway.records.identifiers import StudyInstanceUID
+from gateway.records.work import SETTLE, Activity, Lane, WorkKind, WorkState
 from gateway.store import heartbeats, outbox_listing
+from gateway.store.outbox import postpone
 from gateway.store.outbox_claims import ACTIVE_STATES, is_active
 from gateway.store.schema import outbox
 from gateway.store.statement import Statement
@@ -38,8 +40,16 @@ sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 """The mark of a test that shows nothing more on PostgreSQL, which gets the same statements."""
 
 
-UNHURRIED: Final = Studies(quiet_seconds=1.5)
-"""Where versions are counted: a busy machine takes its time between two instances of a study."""
+UNHURRIED: Final = Studies(quiet_seconds=600)
+"""Where versions are counted: a study settles when `quiet` waits for it, however long a busy machine takes between two
+of its instances."""
+_LONG_MICROS: Final = 300_000_000
+"""What is quiet so late waits for `quiet`."""
+_SETTLING: Final = Statement(
+    select(outbox.c.subject, outbox.c.payload).where(
+        outbox.c.kind == str(SETTLE), outbox.c.state == WorkState.PENDING.value
+    )
+)
 
 
 def config_of(database_url: str, *ehr_urls: str, **sections: Any) -> Config:
@@ -72,7 +82,19 @@ def start(database_url: str) -> Start:
     return begin
 
 
+def _unhurried(connection: Connection) -> list[StudyInstanceUID]:
+    """Studies of which no instance has come for long enough only in minutes."""
+    late = now() + _LONG_MICROS
+    return [
+        StudyInstanceUID(row["subject"])
+        for row in _SETTLING.rows(connection, {})
+        if heartbeats.shown(connection, int(row["payload"].get("quiet_at", 0))) > late
+    ]
+
+
 def _work_waits(connection: Connection) -> bool:
+    if _unhurried(connection):
+        return True
     for row in _WORK.rows(connection, {}):
         later = _LATER.get(WorkKind.of(row["kind"]).activity)
         if later is None or row["state"] == WorkState.LEASED.value:
@@ -82,14 +104,24 @@ def _work_waits(connection: Connection) -> bool:
     return False
 
 
+def _let_settle(connection: Connection) -> None:
+    """Let no instance of these studies have come for long enough."""
+    moment = now()
+    payload = {"quiet_at": heartbeats.steady_of(connection, moment, now=moment)}
+    for uid in _unhurried(connection):
+        postpone(connection, Lane(SETTLE, uid), due_at=moment, now=moment, payload=payload)
+
+
 async def quiet(gateway: app.Running, *, seconds: float = 120.0) -> None:
     """Wait until no work is waiting or under way; fail when there still is after `seconds`.
 
     A look at an EHR that is due later is not waited for, nor is a study that waits for instances that were named: what
-    they wait for may never come.
+    they wait for may never come. A study that is `UNHURRIED` settles now.
     """
     end = time.monotonic() + seconds
     while await gateway.store.read(_work_waits):
+        if await gateway.store.read(_unhurried):
+            await gateway.store.write(_let_settle)
         if time.monotonic() > end:
             rows = await gateway.store.read(partial(outbox_listing.listing, states=ACTIVE_STATES))
             pytest.fail(f"still waiting after {seconds} s: {rows}")

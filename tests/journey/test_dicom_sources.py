@@ -25,7 +25,7 @@ from gateway.store import source_watermarks
 from gateway.store.schema import instances, series, studies
 from gateway.wire.dimse import client
 from tests.conftest import comes_true, until
-from tests.journey.running import UNHURRIED, Start, sqlite
+from tests.journey.running import Start, sqlite
 from tests.peers.dcmqrscp import dcmqrscp
 from tests.peers.query_archives import HOST, KINDS, OURS, QueryArchive, made_up, uid_of
 from tests.wire.dimse.raw_peer import USER_ABORT, RawPeer
@@ -167,8 +167,7 @@ async def test_an_instance_of_each_series_is_retrieved(start: Start, archive: Qu
 async def test_a_study_that_is_found_reaches_the_ehr_once(start: Start, archive: QueryArchive) -> None:
     await archive.take(made_up(3_500, date="20220101", series=2, instances=3))
     asked = source(archive, since=date(2022, 1, 1), window_days=100, filters={"PatientID": "P3500"})
-    unhurried = sections(asked, quiet_seconds=UNHURRIED.quiet_seconds)
-    async with EhrSimulator() as ehr, start(ehr.url, **unhurried) as gateway:
+    async with EhrSimulator() as ehr, start(ehr.url, **sections(asked, quiet_seconds=1.5)) as gateway:
         await until(lambda: ehr.resources("ImagingStudy"))
         await until_polled(gateway)
         (study,) = ehr.resources("ImagingStudy")

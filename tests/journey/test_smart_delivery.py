@@ -16,11 +16,12 @@ from gateway.config.ehrs import Ehr
 from gateway.config.http import Http
 from gateway.config.http_receiver import HttpAuth
 from gateway.config.receiver import Retry
+from gateway.config.studies import Studies
 from gateway.config.tree import Config
 from gateway.simulators.ehr import EhrSimulator
 from gateway.store import outbox_listing
 from tests.conftest import until
-from tests.journey.running import UNHURRIED, Start, quiet
+from tests.journey.running import Start, quiet
 from tests.journey.test_ehr_delivery import examine, study_uids
 from tests.peers.openssl import make_key
 from tests.peers.smart_ehr import SmartEhr
@@ -53,7 +54,7 @@ async def test_nothing_is_lost_while_keys_are_rotated(start: Start, tmp_path: Pa
     async with EhrSimulator() as simulator, SmartEhr(simulator.url) as ehr:
         # Short-lived, so that assertions are made all the time; long enough to be used on a machine that is busy.
         ehr.expires_in = 5
-        async with start(ehrs=[smart(ehr, keys)], studies=UNHURRIED) as gateway:
+        async with start(ehrs=[smart(ehr, keys)], studies=Studies(quiet_seconds=1.5)) as gateway:
             ehr.jwks_url = jwks_url(gateway)
             [first] = await published(gateway)
             assert set(first) == {"kty", "n", "e", "kid", "use", "alg", "key_ops"}
