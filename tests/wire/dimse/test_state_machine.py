@@ -75,6 +75,7 @@ async def in_state(state: State, *, farewell: float = 10) -> AsyncIterator[tuple
             assert await peer.read() == RELEASE_RQ
         if state is State.STA8:
             peer.send(raw_peer.find_rq())
+            await begun.wait()
         if state in (State.STA8, State.STA10):
             peer.send(RELEASE_RQ)
         if state is State.STA13:
