@@ -80,22 +80,24 @@ def _listen(port: int, manners: str) -> None:
 
     async def serve() -> None:
         script = ris_manners_file.load(manners) if manners else None
+        stop = _interruption()
         async with RisListener(port, script=script, on_message=show) as receiver:
             say(f"MLLP on 127.0.0.1:{receiver.port}")
             say("In gateway.yaml, under 'hl7:':")
             say(f"  destinations: [{{name: simulator, port: {receiver.port}}}]")
             sys.stdout.flush()
-            await _interrupted()
+            await stop.wait()
             say(f"{len(receiver.received)} messages received, {len(receiver.accepted)} of them accepted")
 
     _serve(serve, port)
 
 
-async def _interrupted() -> None:
+def _interruption() -> asyncio.Event:
+    """Set by SIGTERM or Ctrl-C, from now on."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop
 
 
 def _serve(serve: Callable[[], Coroutine[Any, Any, None]], port: int) -> None:
@@ -182,12 +184,13 @@ def simulate_ehr(
     script = manners_file.load(manners) if manners else None
 
     async def serve() -> None:
+        stop = _interruption()
         async with EhrSimulator(port, script=script) as ehr:
             say(f"FHIR R4 on {ehr.url}")
             say("In gateway.yaml, instead of the line 'ehrs:' that stands there:")
             say(f"ehrs: [{{name: simulator, url: {ehr.url}}}]")
             sys.stdout.flush()
-            await _interrupted()
+            await stop.wait()
             for line in ehr.answered():
                 say(line)
 

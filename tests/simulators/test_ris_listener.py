@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from bench.ports import free_port
+from gateway.cli import simulation
 from gateway.errors import ConfigError, Unavailable
 from gateway.simulators.ris_listener import RisListener
 from gateway.simulators.ris_manners_file import SHIPPED, Action, RisRule, RisScript, load
@@ -86,3 +87,25 @@ async def test_simulate_ris_listens_and_prints_what_comes(tmp_path: Path) -> Non
         assert "2 messages received, 2 of them accepted" in command.output
     finally:
         await command.end()
+
+
+@pytest.mark.parametrize("words", [("ris", "--listen", "0"), ("ehr", "--port", "0")])
+async def test_who_reads_its_address_may_end_a_simulator(words: tuple[str, ...], tmp_path: Path) -> None:
+    command = Command(("simulate", *words), tmp_path, {}, prepare=_end_at_the_last_line)
+    try:
+        assert await command.ended() == 0, command.errors
+        assert "simulator" in command.output
+    finally:
+        await command.end()
+
+
+def _end_at_the_last_line() -> None:
+    """Ask the process to end as soon as it has printed what goes into a configuration."""
+    say = vars(simulation)["say"]
+
+    def said(text: str) -> None:
+        say(text)
+        if "name: simulator" in text:
+            signal.raise_signal(signal.SIGTERM)
+
+    vars(simulation)["say"] = said
