@@ -379,6 +379,25 @@ async def test_messages_are_passed_on_with_their_bytes_in_order_for_each_patient
         assert places["A3"] < places["A4"]
 
 
+async def test_what_waits_for_a_patient_goes_before_the_merge_that_ends_the_patient(start: Start) -> None:
+    """Also before a merge of the survivor's survivor."""
+    script = RisScript(rules=[RisRule(do="close_before", type="ADT^A08", times=3)])
+    async with RisListener(script=script) as ris, start(**sections(ris, status="", forward=["ADT"])) as gateway:
+        registered = [
+            adt("A04", control_id=f"N{number}", patient=f"{one}^^^HOSP")
+            for number, one in enumerate(("OLD", "MID", "NEW"))
+        ]
+        await send(gateway, *registered)
+        await quiet(gateway)
+        waits = adt("A08", control_id="W", patient="OLD^^^HOSP", name="MUSTER^MAXIM", at="20260123120100")
+        first = adt("A40", control_id="M1", patient="MID^^^HOSP", prior="OLD^^^HOSP", at="20260123120200")
+        second = adt("A40", control_id="M2", patient="NEW^^^HOSP", prior="MID^^^HOSP", at="20260123120300")
+        acks = await send(gateway, waits, first, second)
+        assert [told(ack)[0] for ack in acks] == ["AA"] * 3
+        await quiet(gateway)
+        assert list(ris.accepted)[3:] == ["W", "M1", "M2"]
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_message_that_was_refused_or_repeated_is_not_passed_on(start: Start) -> None:
     async with RisListener() as ris, start(**sections(ris, status="", forward=["ORM"])) as gateway:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from gateway.journey.ris_status.making import StatusMaker, StatusReceiver
 from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.order_progress import progress_of
+from gateway.records.patient import Identity
 from gateway.records.row_ids import MessageRow, OrderRow, PatientRow, PerformedStepRow
 from gateway.records.status import Status
 from gateway.records.step import StepEvent
@@ -77,12 +78,14 @@ class Forwards:
 
 def _patients_of(connection: Connection, message: MessageRow) -> tuple[PatientRow | None, list[PatientRow]]:
     """The patient of whom a message speaks, by today's row, and the rows that were theirs before."""
-    rows = sorted(messages.patients_of(connection, message))
-    found = [patients.get(connection, row) for row in rows]
-    current = [PatientRow(patients.survivor(connection, row)["id"]) for row in found if row is not None]
-    if not current:
+    found = [patients.get(connection, row) for row in sorted(messages.patients_of(connection, message))]
+    current = next((patients.survivor(connection, row) for row in found if row is not None), None)
+    if current is None:
         return None, []
-    return current[0], [row for row in rows if row != current[0]]
+    # A merge speaks of the patient who survives it.
+    former = [patients.find(connection, Identity(*one)) for one in current["former"]]
+    rows = dict.fromkeys(PatientRow(row["id"]) for row in (*found, *former) if row is not None)
+    return PatientRow(current["id"]), [row for row in rows if row != current["id"]]
 
 
 def _subject(patient: PatientRow) -> StudyInstanceUID:
