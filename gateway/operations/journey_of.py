@@ -16,7 +16,7 @@ from gateway.operations.journey_subject import JourneySubject, of_accession, of_
 from gateway.operations.unlinked import suggested, suggestion_text
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.row_ids import MessageRow
-from gateway.store import Store, lookup_rows, message_numbers, messages, orders, studies, worklist
+from gateway.store import Store, lookup_rows, message_numbers, messages, orders, scanner_queries, studies
 
 MOST_NOT_APPLIED: Final = 20
 """Messages of a journey that were not applied, the newest."""
@@ -71,7 +71,7 @@ def read(connection: Connection, subject: JourneySubject) -> Journey | None:
         return None
     step_ids = [step["id"] for row in rows for procedure in row["procedures"] for step in procedure["steps"]]
     order_answers = [Order.model_validate(row) for row in rows]
-    scanners = [ScannerQueries.model_validate(row) for row in worklist.askers(connection, step_ids)]
+    scanners = [ScannerQueries.model_validate(row) for row in scanner_queries.askers(connection, step_ids)]
     study_uids = list(_study_uids(rows, performed, tied))
     deliveries = [delivery for uid in study_uids for delivery in studies_view.deliveries(connection, uid)]
     notifications = availability_view.of_studies(connection, study_uids)

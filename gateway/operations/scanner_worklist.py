@@ -15,7 +15,7 @@ from gateway.journey.worklist.station import Question, Rules, kept_items
 from gateway.operations.why_not_shown import StepWhyNotShown, question_of, remarks_of, step_of
 from gateway.records.order import Attributes
 from gateway.records.row_ids import StepRow
-from gateway.store import refusals, worklist
+from gateway.store import refusals, scanner_queries, worklist
 from gateway.wire.dimse import AcceptorPolicy
 from gateway.worklist.scanner_rules import NO_RULE
 
@@ -75,7 +75,7 @@ def scanner_worklist(
     connection: Connection, policy: AcceptorPolicy, rules: Rules, station: str, now: int, day: str = ""
 ) -> ScannerWorklist:
     """`day`: DA of the steps that are not shown; empty: the day of the last query, or today."""
-    queries = worklist.last_queries(connection, station, limit=MOST_QUERIES)
+    queries = scanner_queries.newest(connection, station, limit=MOST_QUERIES)
     question = question_of(queries[0]["keys"] if queries else {}, station, rules, now)
     day = day or question.bounds.date_from or f"{local_day(now, rules.zone):%Y%m%d}"
     shown = _matching(connection, question)
@@ -114,7 +114,7 @@ def _matching(connection: Connection, question: Question) -> list[StepRow]:
 def _steps(
     connection: Connection, question: Question, rules: Rules, station: str, rows: Sequence[StepRow]
 ) -> list[StepWhyNotShown]:
-    answered = worklist.answered(connection, station, rows)
+    answered = scanner_queries.answered(connection, station, rows)
     of_rows = worklist.of_steps(connection, rows)
     return [step_of(row, question, rules, answered.get(row["id"])) for row in of_rows]
 

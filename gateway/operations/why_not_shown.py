@@ -15,7 +15,7 @@ from gateway.operations.journey_subject import of_number
 from gateway.records.identifiers import AccessionNumber, StudyInstanceUID
 from gateway.records.order import Attributes
 from gateway.records.step import StepState
-from gateway.store import lookup_rows, message_numbers, worklist
+from gateway.store import lookup_rows, message_numbers, scanner_queries, worklist
 from gateway.wire.dimse import AcceptorPolicy
 from gateway.wire.dimse.statuses import OUT_OF_RESOURCES
 from gateway.worklist.answering import STEP_SEQUENCE
@@ -77,10 +77,10 @@ def why(
     missed = _missed(connection, number) if not rows else []
     if not rows and not missed:
         return None
-    query = worklist.last_query(connection, station)
+    query = scanner_queries.last(connection, station)
     keys: Attributes = query["keys"] if query else {}
     question = question_of(keys, station, rules, now)
-    answered = worklist.answered(connection, station, [row["id"] for row in rows])
+    answered = scanner_queries.answered(connection, station, [row["id"] for row in rows])
     steps = tuple(step_of(row, question, rules, answered.get(row["id"])) for row in rows)
     return WhyNotShown(
         accession=AccessionNumber(rows[0]["accession"] if rows else number),

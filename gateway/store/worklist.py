@@ -1,4 +1,4 @@
-"""Scheduled steps as worklist items, and the log of what scanners asked."""
+"""Scheduled steps as worklist items."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
-    delete,
     func,
-    insert,
     literal,
     or_,
     select,
@@ -23,11 +21,9 @@ from sqlalchemy import (
 )
 
 from gateway.records.row_ids import OrderRow, PatientRow, StepRow
-from gateway.store.schema import ENDED, orders, patients, procedures, queries, query_matches, steps, word
+from gateway.store.schema import ENDED, orders, patients, procedures, steps, word
 from gateway.worklist.prefilter import Prefilter
 
-KEPT_QUERIES: Final = 10_000
-LOGGED_MATCHES: Final = 100
 NOT_BEGUN: Final = frozenset({"SCHEDULED", "ARRIVED", "READY", "HELD"})
 """States in which a step expires."""
 
@@ -182,68 +178,10 @@ def _not_expired(first_day: str) -> ColumnElement[bool]:
     return or_(steps.c.start_date >= first_day, steps.c.start_date == "", steps.c.state.not_in(sorted(NOT_BEGUN)))
 
 
-def log_query(
-    connection: Connection,
-    *,
-    asked_at: int,
-    calling_ae: str,
-    address: str,
-    keys: dict[str, Any],
-    status: int,
-    matches: Sequence[StepRow],
-    micros: int,
-) -> None:
-    """Keep the query of a scanner and the steps of the answer, for a bounded number of queries."""
-    row = {
-        "asked_at": asked_at, "calling_ae": calling_ae, "address": address, "keys": keys, "status": status,
-        "matches": len(matches), "micros": micros,
-    }  # fmt: skip
-    [number] = connection.execute(insert(queries).returning(queries.c.id), row).one()
-    if matches:
-        there = select(literal(number), steps.c.id).where(steps.c.id.in_(matches[:LOGGED_MATCHES]))  # some may be gone
-        connection.execute(insert(query_matches).from_select(["query", "step"], there))
-    if number % 100 == 0:
-        connection.execute(delete(query_matches).where(query_matches.c.query <= number - KEPT_QUERIES))
-        connection.execute(delete(queries).where(queries.c.id <= number - KEPT_QUERIES))
-
-
-def askers(connection: Connection, step_ids: Sequence[StepRow]) -> list[dict[str, Any]]:
-    """Scanners whose answers held these steps: calling AE title, first and last time, how often."""
-    wanted = (
-        select(
-            queries.c.calling_ae, func.min(queries.c.asked_at).label("first_at"),
-            func.max(queries.c.asked_at).label("last_at"), func.count(func.distinct(queries.c.id)).label("times"),
-        )
-        .join(query_matches, query_matches.c.query == queries.c.id)
-        .where(query_matches.c.step.in_(step_ids))
-        .group_by(queries.c.calling_ae)
-        .order_by(func.min(queries.c.asked_at))
-    )  # fmt: skip
-    return [dict(row) for row in connection.execute(wanted).mappings()]
-
-
 def of_orders(connection: Connection, rows: Sequence[OrderRow]) -> list[RowMapping]:
     """All steps of these orders, whatever their state."""
     wanted = ITEMS.where(orders.c.id.in_(rows)).order_by(steps.c.id)
     return list(connection.execute(wanted).mappings()) if rows else []
-
-
-def last_query(connection: Connection, calling_ae: str) -> RowMapping | None:
-    """The newest query of a calling AE title among those that are kept."""
-    return next(iter(last_queries(connection, calling_ae, limit=1)), None)
-
-
-def last_queries(connection: Connection, calling_ae: str, *, limit: int) -> list[RowMapping]:
-    """The newest queries of a calling AE title among those that are kept, the newest first."""
-    wanted = select(queries).where(queries.c.calling_ae == calling_ae).order_by(queries.c.id.desc()).limit(limit)
-    return list(connection.execute(wanted).mappings())
-
-
-def who_asked(connection: Connection) -> list[RowMapping]:
-    """`calling_ae`, `times` and `last_at` of everyone whose queries are kept (`KEPT_QUERIES`), by title."""
-    at = queries.c.asked_at
-    wanted = select(queries.c.calling_ae, func.count().label("times"), func.max(at).label("last_at"))
-    return list(connection.execute(wanted.group_by(queries.c.calling_ae).order_by(queries.c.calling_ae)).mappings())
 
 
 def of_day(connection: Connection, day: str, *, limit: int) -> list[RowMapping]:
@@ -253,17 +191,6 @@ def of_day(connection: Connection, day: str, *, limit: int) -> list[RowMapping]:
 
 def of_steps(connection: Connection, rows: Sequence[StepRow]) -> list[RowMapping]:
     return list(connection.execute(ITEMS.where(steps.c.id.in_(rows))).mappings()) if rows else []
-
-
-def answered(connection: Connection, calling_ae: str, step_ids: Sequence[StepRow]) -> dict[StepRow, int]:
-    """Step -> when an answer to this calling AE title last held it."""
-    wanted = (
-        select(query_matches.c.step, func.max(queries.c.asked_at).label("at"))
-        .join(queries, queries.c.id == query_matches.c.query)
-        .where(query_matches.c.step.in_(step_ids), queries.c.calling_ae == calling_ae)
-        .group_by(query_matches.c.step)
-    )
-    return {row.step: row.at for row in connection.execute(wanted)}
 
 
 _SCHEDULED: Final = _of_steps(

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, func, select
 from gateway.journey.worklist.query_log import QueryLog
 from gateway.records.row_ids import StepRow
 from gateway.store import Store
+from gateway.store.scanner_queries import ScannerQuery
 from gateway.store.schema import queries, query_matches
 from tests.store.audit_events import events_of
 from tests.store.test_audit import happened
@@ -22,10 +23,7 @@ async def test_a_step_that_was_deleted_since_is_not_named(store: Store) -> None:
     """SQLite may give its number to the step of another order, which nobody has shown."""
     log = QueryLog(store)
     for number, matches in ((1, []), (2, [StepRow(4711)])):
-        log.note(
-            partial(happened, number), asked_at=number, calling_ae="CT1", address="10.0.0.7", keys={}, status=0,
-            matches=matches, micros=1,
-        )  # fmt: skip
+        log.note(ScannerQuery(number, "CT1", "10.0.0.7", {}, 0, matches, 1), partial(happened, number))
     await log.close()
     assert len(await store.read(events_of)) == 2
     counted = [select(func.count()).select_from(table) for table in (queries, query_matches)]

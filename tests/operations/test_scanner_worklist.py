@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from gateway.journey.worklist.station import Rules
 from gateway.operations import scanner_worklist
 from gateway.operations.scanner_worklist import ScannerWorklist
-from gateway.store import Store, refusals, worklist
+from gateway.store import Store, refusals, scanner_queries
+from gateway.store.scanner_queries import ScannerQuery
 from gateway.wire.dimse import AcceptorPolicy, Peer
 from tests.web.served import NINE, SECOND, add_order
 
@@ -33,10 +34,8 @@ def fill(connection: Connection) -> None:
 
 def ask(connection: Connection, at: int = NINE, **keys: Any) -> None:
     step = {"ScheduledStationAETitle": "CT1", "Modality": "CT", "ScheduledProcedureStepStartDate": "20260105", **keys}
-    worklist.log_query(
-        connection, asked_at=at, calling_ae="CT1", address="10.0.0.7", keys={"ScheduledProcedureStepSequence": [step]},
-        status=0, matches=[], micros=900,
-    )  # fmt: skip
+    query = ScannerQuery(at, "CT1", "10.0.0.7", {"ScheduledProcedureStepSequence": [step]}, 0, [], 900)
+    scanner_queries.log(connection, [query])
 
 
 async def seen(store: Store, station: str = "CT1", day: str = "", **peers: Peer) -> ScannerWorklist:

@@ -64,12 +64,13 @@ from gateway.store import (
     performed_steps,
     pixel_files,
     refusals,
+    scanner_queries,
     silent_steps,
     studies,
     study_arrivals,
     unlinked_items,
-    worklist,
 )
+from gateway.store.scanner_queries import ScannerQuery
 from gateway.store.schema import instances
 from gateway.web.login import Door, Token
 from gateway.web.server import build
@@ -340,10 +341,8 @@ def whole_journey(connection: Connection) -> dict[str, Any]:
     order, step = add_order(connection)
     message_ties.tie(connection, message, {order: "created"})
     for minute in (10, 20):
-        worklist.log_query(
-            connection, asked_at=NINE + minute * 60 * SECOND, calling_ae="CT1", address="127.0.0.1", keys={},
-            status=0, matches=[step], micros=900,
-        )  # fmt: skip
+        asked = ScannerQuery(NINE + minute * 60 * SECOND, "CT1", "127.0.0.1", {}, 0, [step], 900)
+        scanner_queries.log(connection, [asked])
     for number in range(3):
         add_instance(connection, number, at=NINE + (1800 + number) * SECOND)
     study = studies.get(connection, StudyInstanceUID(STUDY))

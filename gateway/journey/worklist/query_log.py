@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from sqlalchemy import Connection
 
 from gateway.records.audit import AuditEvent
-from gateway.store import Store, audit, worklist
+from gateway.store import Store, audit, scanner_queries
+from gateway.store.scanner_queries import ScannerQuery
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ MOST_WAITING: Final = 1000
 """Further ones are not kept while the database is away."""
 
 
-_Noted = tuple[Mapping[str, Any], Callable[[], AuditEvent]]
+_Noted = tuple[ScannerQuery, Callable[[], AuditEvent]]
 
 
 class QueryLog:
@@ -32,8 +33,8 @@ class QueryLog:
         self._lost = 0
         self._writing: asyncio.Task[None] | None = None
 
-    def note(self, event: Callable[[], AuditEvent], **query: Any) -> None:
-        """The arguments of `store.worklist.log_query`, and what makes the event of the audit trail."""
+    def note(self, query: ScannerQuery, event: Callable[[], AuditEvent]) -> None:
+        """`event` makes the event of the audit trail."""
         if len(self._waiting) >= MOST_WAITING:
             self._lost += 1
             return
@@ -65,6 +66,6 @@ class QueryLog:
 
 
 def _keep(connection: Connection, queries: Sequence[_Noted]) -> None:
-    for query, event in queries:
-        worklist.log_query(connection, **query)
+    scanner_queries.log(connection, [query for query, _ in queries])
+    for _, event in queries:
         audit.record(connection, event())

@@ -22,6 +22,7 @@ from gateway.records.patient import as_item
 from gateway.records.row_ids import StepRow
 from gateway.records.step import PUBLISHED, StepState
 from gateway.store import Store, worklist
+from gateway.store.scanner_queries import ScannerQuery
 from gateway.worklist.answering import NEVER_KEYS, STEP_SEQUENCE
 from gateway.worklist.items import Element, Item, Stored, as_attributes
 from gateway.worklist.matching import Predicate, is_universal, matcher, under_each_identity
@@ -154,16 +155,10 @@ class Worklist:
         metrics.FINDS.labels(f"{status:04X}").inc()
         metrics.FIND_SECONDS.observe((ended - started) / 1_000_000)
 
-        self._query_log.note(
-            partial(event_of_query, query, status, len(answered), started),
-            asked_at=started,
-            calling_ae=query.scanner,
-            address=query.address,
-            keys=as_attributes(query.keys),
-            status=status,
-            matches=answered,
-            micros=ended - started,
+        asked = ScannerQuery(
+            started, query.scanner, query.address, as_attributes(query.keys), status, answered, ended - started
         )
+        self._query_log.note(asked, partial(event_of_query, query, status, len(answered), started))
 
 
 def without_station(identifier: Item) -> Item:

@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.operations.scanner_worklist import MOST
-from gateway.store import worklist
+from gateway.store import scanner_queries
 from gateway.web.console.parameters import PageParameters
 from gateway.web.console.rendering import page
 from gateway.web.requests import Day, Words
@@ -22,7 +22,7 @@ class WorklistPageParameters(PageParameters):
 
 async def show_scanner_worklist(context: RouteContext, parameters: WorklistPageParameters) -> web.Response:
     """What a scanner is answered now, what it does not see and why, its last queries and refusals."""
-    askers = {row["calling_ae"]: dict(row) for row in await context.store.read(worklist.who_asked)}
+    askers = {row["calling_ae"]: dict(row) for row in await context.store.read(scanner_queries.who_asked)}
     scanners = [*context.views.scanners, *(title for title in askers if title not in context.views.scanners)]
     view = None
     if parameters.scanner and context.views.worklist_of is not None:

@@ -27,7 +27,8 @@ from gateway.records.identifiers import StudyInstanceUID
 from gateway.records.receiver import Receiver, ReceiverType
 from gateway.records.windows import Windows
 from gateway.records.work import Lane, delivery_to, images_to
-from gateway.store import Store, backups, outbox, outbox_claims, refusals, worklist
+from gateway.store import Store, backups, outbox, outbox_claims, refusals, scanner_queries
+from gateway.store.scanner_queries import ScannerQuery
 from gateway.store.schema import pauses
 from tests.conftest import Time
 from tests.web.served import add_delivery, add_message, add_refusal
@@ -98,10 +99,8 @@ async def test_what_arrived_unreadable_is_a_warning_for_a_day(store: Store, cloc
 async def test_a_scanner_that_was_refused_since_it_asked_last_is_named_with_the_reason(
     store: Store, clock: Time
 ) -> None:
-    asked: dict[str, Any] = {
-        "calling_ae": "CT1", "address": "10.0.0.7", "keys": {}, "status": 0, "matches": [], "micros": 9,
-    }  # fmt: skip
-    await store.write(lambda c: worklist.log_query(c, asked_at=clock.now - HOUR, **asked))
+    asked = ScannerQuery(clock.now - HOUR, "CT1", "10.0.0.7", {}, 0, [], 9)
+    await store.write(partial(scanner_queries.log, asked=[asked]))
     scanner = part(await read(store, clock), Kind.SCANNER, "CT1")
     assert (scanner.level, scanner.detail) == (Level.GOOD, "asks for its worklist")
     refused = Refused("CT1", "10.0.0.7", "the address is not the scanner's", clock.now - HOUR // 2)
