@@ -48,7 +48,7 @@ class Asked:
     further: Callable[[Connection], Further] | None = None
     """What it reads then: called when the first reads are known, and reads nothing else."""
     adds: Sequence[str] = ()
-    """Tables to which it adds a row, beside those of messages."""
+    """The table of each row that it adds, beside those of messages."""
 
 
 def asked(keys: Sequence[Key], locks: Callable[[], Iterable[str]]) -> Asked | None:
@@ -96,8 +96,9 @@ def begin(connection: Connection, keys: frozenset[str] | None, units: Sequence[A
 
 
 def _looked(connection: Connection, held: Keys, units: Sequence[Asked]) -> Ahead:
-    is_alone = len(units) == 1 and connection.dialect.name == "sqlite"
-    # Alone, and without round trips, a unit reads by itself what it reads anyway.
+    # Alone, and without round trips, a unit reads by itself what it reads anyway, and adds single rows at once.
+    [first, *others] = units
+    is_alone = not others and connection.dialect.name == "sqlite" and len(set(first.adds)) == len(first.adds)
     reading = () if is_alone else units
     adds = Counter(chain.from_iterable([unit.adds for unit in reading]))
     reads = [read for unit in reading for read in unit.reads()]

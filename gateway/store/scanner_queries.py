@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, text
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select
 
 from gateway.records.row_ids import StepRow
-from gateway.store import pending
 from gateway.store.among import Among
-from gateway.store.many_rows import next_key
+from gateway.store.read_ahead import Asked
 from gateway.store.schema import queries, query_matches, steps
 from gateway.store.statement import Statement
 
@@ -35,45 +34,37 @@ class ScannerQuery:
     micros: int
 
 
-_ADD: Final = Statement(
-    insert(queries), ["id", "asked_at", "calling_ae", "address", "keys", "status", "matches", "micros"]
-)
+_ADD: Final = Statement(insert(queries), ["asked_at", "calling_ae", "address", "keys", "status", "matches", "micros"])
 _ADD_MATCH: Final = Statement(insert(query_matches), ["query", "step"])
 _THERE: Final = Statement(select(steps.c.id).where(Among(steps.c.id, "ids")))
-_LAST: Final = Statement(select(func.coalesce(func.max(queries.c.id), 0).label("id")))
-_NEXT: Final = text(f"SELECT {next_key('queries')} FROM generate_series(1, :number)")
+
+
+def adding(asked: Sequence[ScannerQuery]) -> Asked:
+    """For the writer, of a unit that logs these queries."""
+    return Asked((), tuple, adds=["queries"] * len(asked))
 
 
 def log(connection: Connection, asked: Sequence[ScannerQuery]) -> None:
-    """Keep queries in their order, by the same few statements however many there are."""
+    """Keep queries in their order, all by a few statements in a unit that was given to the writer with `adding`."""
     matched = {step for one in asked for step in one.matches[:LOGGED_MATCHES]}
     # Some may be gone, and SQLite gives their numbers to others.
     there = {row["id"] for row in _THERE.rows(connection, {"ids": sorted(matched)})} if matched else set()
-    numbers = _numbers(connection, len(asked))
-    rows = [
-        {
-            "id": number, "asked_at": one.asked_at, "calling_ae": one.calling_ae, "address": one.address,
-            "keys": one.keys, "status": one.status, "matches": len(one.matches), "micros": one.micros,
-        }
-        for number, one in zip(numbers, asked, strict=True)
-    ]  # fmt: skip
-    shown = [
-        {"query": number, "step": step}
-        for number, one in zip(numbers, asked, strict=True)
-        for step in dict.fromkeys(one.matches[:LOGGED_MATCHES])
-        if step in there
-    ]
-    pending.run(connection, [*_ADD.inserts(connection, rows), *_ADD_MATCH.inserts(connection, shown)])
+    numbers = [_add(connection, one, there) for one in asked]
     if any(number % _FORGET_EACH == 0 for number in numbers):
         _forget_until(connection, numbers[-1] - KEPT_QUERIES)
 
 
-def _numbers(connection: Connection, count: int) -> Sequence[int]:
-    """The keys of so many rows to come, rising."""
-    if connection.dialect.name == "postgresql":
-        return sorted(connection.execute(_NEXT, {"number": count}).scalars())
-    [last] = _LAST.rows(connection, {})
-    return range(last["id"] + 1, last["id"] + 1 + count)
+def _add(connection: Connection, query: ScannerQuery, there: Collection[StepRow]) -> int:
+    """Its number. `there`: the steps that are."""
+    row = {
+        "asked_at": query.asked_at, "calling_ae": query.calling_ae, "address": query.address, "keys": query.keys,
+        "status": query.status, "matches": len(query.matches), "micros": query.micros,
+    }  # fmt: skip
+    number = _ADD.add(connection, row)
+    for step in dict.fromkeys(query.matches[:LOGGED_MATCHES]):
+        if step in there:
+            _ADD_MATCH.add_later(connection, {"query": number, "step": step})
+    return number
 
 
 def _forget_until(connection: Connection, number: int) -> None:

@@ -58,7 +58,8 @@ class QueryLog:
         if not queries:
             return
         try:
-            await self._store.write(lambda connection: _keep(connection, queries))
+            adding = scanner_queries.adding([query for query, _ in queries])
+            await self._store.write(lambda connection: _keep(connection, queries), adding)
         except Exception as error:
             self._lost += len(queries)
             log.warning("%d worklist queries were not logged: %s", self._lost, type(error).__name__)
